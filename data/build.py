@@ -1,0 +1,124 @@
+"""Build the corpus: ``python -m data.build [--clones FOLDER] [--out build/data] [--sources a,b]``."""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.fetch import Source, load_manifest, locate
+from data.sources import SOURCES
+from detente.corpus import SPLITS, Drops, clean_rows, write_parquet
+from detente.labels import MAX_LEVEL, SENTIMENTS, STANCES
+from detente.records import LabelledStatement
+
+logger = logging.getLogger(__name__)
+
+
+def read_sources(sources: Sequence[Source], clones: Path | None, cache: Path) -> tuple[list[LabelledStatement], Drops]:
+    """Read every source; train rows of a source that the manifest keeps out of training are dropped and counted."""
+    rows, dropped = [], Drops()
+    for source in sources:
+        skipped: Counter[str] = Counter()
+        for row in SOURCES[source.name](locate(source, clones, cache), skipped):
+            if row.split == "train" and not source.train:
+                skipped["kept out of training by the manifest"] += 1
+            else:
+                rows.append(row)
+        dropped.update({(source.name, reason): count for reason, count in skipped.items()})
+    return rows, dropped
+
+
+def build(names: Sequence[str], clones: Path | None, cache: Path, out: Path) -> dict[str, Path]:
+    """Read, clean and write the corpus and its data card.
+
+    Args:
+        names: Names of the sources.
+        clones: A folder of the user's clones, or None to download.
+        cache: Where downloads are kept.
+        out: Folder for ``<split>.parquet`` and ``DATACARD.md``.
+
+    Returns:
+        The parquet file of each split that has rows.
+    """
+    manifest = load_manifest()
+    sources = [manifest[name] for name in names]
+    rows, skipped = read_sources(sources, clones, cache)
+    rows, dropped = clean_rows(rows)
+    paths = {}
+    for split in SPLITS:
+        path = out / f"{split}.parquet"
+        path.unlink(missing_ok=True)
+        part = [row for row in rows if row.split == split]
+        if part:
+            write_parquet(part, path)
+            paths[split] = path
+    (out / "DATACARD.md").write_text(write_datacard(rows, skipped + dropped, sources), encoding="utf-8")
+    return paths
+
+
+def write_datacard(rows: Sequence[LabelledStatement], dropped: Drops, sources: Sequence[Source]) -> str:
+    """The data card, as Markdown: what is in the corpus, what is not, and why."""
+    labels = [f"hostility {level}" for level in _intervals(rows)]
+    header = ["source", "split", "rows", *STANCES, *(f"tone {tone}" for tone in SENTIMENTS), *labels]
+    lines = ["# Data card", "", "Written by `python -m data.build`. A row may lack a label; levels are intervals.", ""]
+    lines += _format_table(
+        header, [_count_row(rows, source.name, split, header) for source in sources for split in SPLITS]
+    )
+    lines += ["", "## Rows and opinions left out", ""]
+    lines += _format_table(
+        ["source", "reason", "count"], [[name, reason, str(count)] for (name, reason), count in sorted(dropped.items())]
+    )
+    lines += ["", "## Licences and citations", ""]
+    for source in sources:
+        cite = source.citation
+        use = "used for training" if source.train else "not used for training"
+        lines.append(
+            f"* **{source.name}**: {cite['authors']}: {cite['title']}. {cite['venue']}, {cite['year']}. "
+            f"Licence as stated: {source.licence}. {use.capitalize()}: {source.reason}."
+        )
+    return "\n".join([*lines, ""])
+
+
+def _interval(row: LabelledStatement) -> str | None:
+    return None if row.hostility_low is None else f"{row.hostility_low}-{row.hostility_high}"
+
+
+def _intervals(rows: Sequence[LabelledStatement]) -> list[str]:
+    found = {_interval(row) for row in rows}
+    every = [f"{low}-{high}" for low in range(MAX_LEVEL + 1) for high in range(low, MAX_LEVEL + 1)]
+    return [interval for interval in every if interval in found]
+
+
+def _count_row(rows: Sequence[LabelledStatement], source: str, split: str, header: Sequence[str]) -> list[str]:
+    part = [row for row in rows if row.source == source and row.split == split]
+    counts: Counter[str | None] = Counter(row.stance for row in part)
+    counts.update(f"tone {row.sentiment}" for row in part)
+    counts.update(f"hostility {_interval(row)}" for row in part)
+    return [source, split, str(len(part)), *(str(counts[name]) for name in header[3:])] if part else []
+
+
+def _format_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---"] * len(header)
+    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *body) if cells]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, build, print the paths."""
+    parser = argparse.ArgumentParser(prog="python -m data.build", description=__doc__)
+    parser.add_argument("--clones", type=Path, help="folder of your clones; without it the pinned files are downloaded")
+    parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for downloads")
+    parser.add_argument("--out", type=Path, default=Path("build/data"), help="folder for the corpus")
+    parser.add_argument("--sources", default=",".join(SOURCES), help="names with commas between them")
+    options = parser.parse_args(arguments)
+    names = options.sources.split(",")
+    unknown = sorted(set(names) - set(SOURCES))
+    if unknown:
+        parser.error(f"unknown sources {', '.join(unknown)}: choose from {', '.join(SOURCES)}")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for split, path in build(names, options.clones, options.cache, options.out).items():
+        print(f"{split}: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""One adapter a source: ``SOURCES`` maps a source's name to the function that reads its folder."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from data.sources import (
+    authored,
+    dse,
+    mpqa,
+    newsmtsc,
+    plv,
+    rusentrel_en,
+    semeval2016,
+    unsc_attitude,
+    unscon,
+)
+from detente.records import LabelledStatement
+
+SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[LabelledStatement]]]] = {
+    module.NAME: module.read
+    for module in (authored, dse, mpqa, plv, unscon, rusentrel_en, newsmtsc, unsc_attitude, semeval2016)
+}
+"""Name to ``read(folder, skipped)``; the rows that are left out are counted in ``skipped`` by reason."""

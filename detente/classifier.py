@@ -1,0 +1,218 @@
+"""Classifier: statements in, scores out. One road from text to score; one statement is a list of one."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from detente.artifact import TOKENIZER, Manifest, check_files, read_manifest, resolve_folder
+from detente.calibration import compute_probabilities
+from detente.encoding import StatementEncoder, Window, load_tokenizer
+from detente.labels import HEADS, MAX_LEVEL
+from detente.parties import collect_names, find_mentions
+from detente.records import Explanation, Score, Statement, StatementError, WordWeight
+from detente.runtime import Backend, Runtime, open_runtime
+
+_WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
+
+
+class Classifier:
+    """Scores statements with one model.
+
+    Make one with ``Classifier.from_pretrained()``. Safe to call from several threads.
+    """
+
+    def __init__(self, manifest: Manifest, encoder: StatementEncoder, runtime: Runtime) -> None:
+        """Joins the parts; ``from_pretrained`` is the usual way."""
+        self.manifest = manifest
+        self._encoder = encoder
+        self._runtime = runtime
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path | None = None,
+        *,
+        backend: Backend | None = None,
+        device: str | None = None,
+        revision: str | None = None,
+    ) -> "Classifier":
+        """Loads a model.
+
+        Args:
+            name: None for the weights shipped in the package, a folder made by ``train.finetune``, or a hub id.
+            backend: ``onnx`` (CPU, needs no torch) or ``torch``; None picks ONNX where the folder has a graph.
+            device: ``cpu``, ``cuda``, ...; None is the CPU.
+            revision: Hub revision.
+
+        Raises:
+            ArtifactError: The folder is incomplete, changed, of another format, or cannot be had.
+            ValueError: Unknown backend, or a device that it cannot use.
+        """
+        folder = resolve_folder(name, revision)
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
+        encoder = StatementEncoder(
+            load_tokenizer(str(folder / TOKENIZER)),
+            max_tokens=manifest.max_tokens,
+            overlap_tokens=manifest.overlap_tokens,
+        )
+        return cls(manifest, encoder, open_runtime(folder, manifest, backend=backend, device=device))
+
+    @property
+    def backend(self) -> Backend:
+        """``onnx`` or ``torch``."""
+        return self._runtime.backend
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+        return self._runtime.device
+
+    def score(self, text: str | Statement, speaker: str | None = None, counterpart: str | None = None) -> Score:
+        """Scores one statement.
+
+        Args:
+            text: The statement's words, or a whole ``Statement`` (then leave the names out).
+            speaker: Whose attitude is scored; None means the author, or anyone in the text.
+            counterpart: Toward whom; None means whomever the statement is about.
+
+        Raises:
+            StatementError: The statement cannot be scored; the message says why.
+        """
+        return self.score_many([_to_statement(text, speaker, counterpart)])[0]
+
+    def score_many(self, statements: Iterable[Statement], batch_size: int = 64) -> list[Score]:
+        """Scores many statements: one score for each, in their order.
+
+        A text that does not fit the encoder is scored in overlapping windows. Its stance and sentiment probabilities
+        are the mean over the windows, weighted by the characters that each adds; its hostility is that of the most
+        hostile window, since the codebook asks for the strongest antagonism shown. ``Score.windows`` lists the windows.
+
+        Args:
+            statements: Any number of statements.
+            batch_size: Statements run at once; it changes memory and speed, not the scores.
+
+        Raises:
+            StatementError: An item is not a Statement; the message gives its position.
+            ValueError: ``batch_size`` is below 1.
+        """
+        return list(self.iter_scores(statements, batch_size))
+
+    def iter_scores(self, statements: Iterable[Statement], batch_size: int = 64) -> Iterator[Score]:
+        """Like ``score_many``, one batch at a time, for inputs larger than memory."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+        batch: list[Statement] = []
+        for position, statement in enumerate(statements):
+            if not isinstance(statement, Statement):
+                raise StatementError(
+                    f"item {position} is a {type(statement).__name__}, expected a Statement: "
+                    "write Statement(text=..., speaker=..., counterpart=...)"
+                )
+            batch.append(statement)
+            if len(batch) == batch_size:
+                yield from self._score_batch(batch)
+                batch = []
+        if batch:
+            yield from self._score_batch(batch)
+
+    def compute_logits(
+        self, statements: Sequence[Statement], batch_size: int = 64
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Uncalibrated logits of each statement's first window, for calibration and evaluation.
+
+        Returns:
+            ``stance`` (n, 3), ``hostility`` (n, 4) and ``sentiment`` (n, 3).
+        """
+        windows = [found[0].ids for found in self._encoder.encode(statements)]
+        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
+        parts = [
+            self._runtime.run([windows[i] for i in order[b : b + batch_size]]) for b in range(0, len(order), batch_size)
+        ]
+        back = np.argsort(order)
+        return {head: np.concatenate([part[head] for part in parts])[back] for head in HEADS}
+
+    def explain(
+        self, statement: str | Statement, speaker: str | None = None, counterpart: str | None = None
+    ) -> Explanation:
+        """The words that moved the score, by leaving out each in turn.
+
+        A word's weight is the score of the whole text less the score without the word (occlusion, Zeiler and Fergus
+        2014). Mentions of the two parties are roles, not words, and are left in.
+
+        Args:
+            statement: The statement's words, or a whole ``Statement``.
+            speaker: See ``score``.
+            counterpart: See ``score``.
+
+        Raises:
+            StatementError: The statement cannot be scored.
+        """
+        whole = _to_statement(statement, speaker, counterpart)
+        mentions = find_mentions(whole.text, collect_names(whole))
+        words = [
+            match
+            for match in _WORD.finditer(whole.text)
+            if not any(m.start < match.end() and match.start() < m.end for m in mentions)
+        ]
+        without = [f"{whole.text[: w.start()]}{whole.text[w.end() :]}" for w in words]
+        kept = [(w, text) for w, text in zip(words, without, strict=True) if text.strip()]
+        score, *others = self.score_many(
+            [whole, *(Statement(text, whole.speaker, whole.counterpart, whole.aliases) for _, text in kept)]
+        )
+
+        def weigh(dimension: str) -> tuple[WordWeight, ...]:
+            full = getattr(score, dimension)
+            return tuple(
+                WordWeight(w.start(), w.end(), w[0], full - getattr(other, dimension))
+                for (w, _), other in zip(kept, others, strict=True)
+            )
+
+        return Explanation(score, stance=weigh("stance"), hostility=weigh("hostility"))
+
+    def _score_batch(self, statements: list[Statement]) -> list[Score]:
+        encoded = self._encoder.encode(statements)
+        logits = self._runtime.run([window.ids for windows in encoded for window in windows])
+        heads = self.manifest.calibration.heads
+        probabilities = {head: compute_probabilities(head, logits[head], heads[head]) for head in HEADS}
+        scores = []
+        row = 0
+        for windows in encoded:
+            rows = slice(row, row + len(windows))
+            scores.append(self._combine(windows, {head: p[rows] for head, p in probabilities.items()}))
+            row += len(windows)
+        return scores
+
+    def _combine(self, windows: list[Window], probabilities: dict[str, npt.NDArray[np.float64]]) -> Score:
+        ends = np.array([0, *(window.end for window in windows)])
+        share = np.diff(ends) / ends[-1]
+        levels = probabilities["hostility"]
+        worst = int(np.argmax(levels @ np.arange(MAX_LEVEL + 1)))
+        combined = {
+            "stance": share @ probabilities["stance"],
+            "hostility": levels[worst],
+            "sentiment": share @ probabilities["sentiment"],
+        }
+        named = {
+            head: {label: float(p) for label, p in zip(HEADS[head], combined[head], strict=True)} for head in HEADS
+        }
+        confidence = max(named["stance"].values())
+        return Score(
+            stance_probs=named["stance"],
+            hostility_probs=named["hostility"],
+            sentiment_probs=named["sentiment"],
+            confidence=confidence,
+            needs_review=confidence < self.manifest.calibration.review_below,
+            windows=tuple((window.start, window.end) for window in windows),
+        )
+
+
+def _to_statement(text: str | Statement, speaker: str | None, counterpart: str | None) -> Statement:
+    if not isinstance(text, Statement):
+        return Statement(text, speaker, counterpart)
+    if speaker is not None or counterpart is not None:
+        raise StatementError("a Statement already names its speaker and counterpart: leave the two arguments out")
+    return text

@@ -1,0 +1,301 @@
+"""From a config to a finished artifact: fine-tune, save, calibrate."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from detente.artifact import ADAPTER, CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
+from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_categorical, fit_ordinal
+from detente.classifier import Classifier
+from detente.config import OptimiserConfig, RunConfig
+from detente.corpus import read_parquet
+from detente.encoding import StatementEncoder, load_tokenizer, pad
+from detente.labels import SENTIMENTS, STANCES
+from detente.losses import MISSING, measure_loss
+from detente.model import HEAD_MODULES, DetenteModel, build_model
+from detente.records import LabelledStatement
+from detente.runtime import find_base
+
+logger = logging.getLogger(__name__)
+
+_PAD_MULTIPLE: Final = 8
+"""Few distinct lengths let the CPU's and the GPU's kernels be reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training row as numbers; a missing label is ``losses.MISSING``."""
+
+    input_ids: list[int]
+    stance: int
+    hostility_low: int
+    hostility_high: int
+    sentiment: int
+    weight: float
+
+
+class Examples(Dataset[dict[str, Any]]):
+    """Training rows for the Trainer."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        """Keeps the rows."""
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return asdict(self._examples[index])
+
+
+def encode_rows(
+    rows: Sequence[LabelledStatement], encoder: StatementEncoder, weights: Mapping[str, float]
+) -> list[Example]:
+    """Rows as numbers; of a row longer than one window only the first is trained on, which is logged."""
+    examples = []
+    cut = 0
+    for row, windows in zip(rows, encoder.encode([row.to_statement() for row in rows]), strict=True):
+        cut += len(windows) > 1
+        examples.append(
+            Example(
+                input_ids=windows[0].ids,
+                stance=MISSING if row.stance is None else STANCES.index(row.stance),
+                hostility_low=MISSING if row.hostility_low is None else row.hostility_low,
+                hostility_high=MISSING if row.hostility_high is None else row.hostility_high,
+                sentiment=MISSING if row.sentiment is None else SENTIMENTS.index(row.sentiment),
+                weight=weights[row.source],
+            )
+        )
+    if cut:
+        logger.warning("%d of %d rows are longer than a window; their first window is trained on", cut, len(rows))
+    return examples
+
+
+def select_rows(rows: Sequence[LabelledStatement], config: RunConfig) -> list[LabelledStatement]:
+    """The rows of the sources in the config, at most ``max_rows`` each; logs what is left out."""
+    counts: dict[str, int] = {}
+    kept = []
+    for row in rows:
+        if row.source not in config.data.weights:
+            continue
+        counts[row.source] = counts.get(row.source, 0) + 1
+        if config.data.max_rows is None or counts[row.source] <= config.data.max_rows:
+            kept.append(row)
+    if absent := sorted(set(config.data.weights) - set(counts)):
+        raise ValueError(
+            f"no row of {', '.join(absent)} in {config.data.train}: build the data, or drop it from data.weights"
+        )
+    logger.info("%d of %d rows from %s", len(kept), len(rows), ", ".join(sorted(counts)))
+    return kept
+
+
+def collate(batch: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Pads a batch; ``input_ids`` and ``attention_mask`` are (batch, seq), every label (batch,)."""
+    ids, mask = pad([row["input_ids"] for row in batch], multiple=_PAD_MULTIPLE)
+    labels = {key: torch.tensor([row[key] for row in batch]) for key in batch[0] if key != "input_ids"}
+    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask), **labels}
+
+
+class _MultiTaskTrainer(Trainer):  # type: ignore[misc]  # the Trainer takes a loss by overriding this method
+    head_weights: dict[str, float]
+    smoothing: float
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: object
+    ) -> Any:
+        labels = {key: value for key, value in inputs.items() if key not in ("input_ids", "attention_mask")}
+        out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss = measure_loss(dict(out), **labels, head_weights=self.head_weights, label_smoothing=self.smoothing)
+        return (loss, out) if return_outputs else loss
+
+
+def finetune(config: RunConfig) -> Path:
+    """Trains, saves and calibrates; returns the folder of the artifact.
+
+    A run that was killed resumes from its last checkpoint in ``config.output``.
+    """
+    set_seed(config.seed)
+    output = Path(config.output)
+    base = find_base(config.base.model, config.base.revision, config.base.sha256, config.base.package)
+    tokenizer_path = str(base / TOKENIZER)
+    encoder = StatementEncoder(
+        load_tokenizer(tokenizer_path),
+        max_tokens=config.encoding.max_tokens,
+        overlap_tokens=config.encoding.overlap_tokens,
+    )
+    examples = encode_rows(select_rows(read_parquet(Path(config.data.train)), config), encoder, config.data.weights)
+    network = prepare_network(str(base), config.optimiser)
+    settings = config.optimiser
+    trainer = _MultiTaskTrainer(
+        model=network,
+        args=TrainingArguments(
+            output_dir=str(output / "checkpoints"),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            warmup_steps=settings.warmup_ratio,
+            lr_scheduler_type="linear",
+            weight_decay=settings.weight_decay,
+            learning_rate=settings.learning_rate,
+            bf16=settings.bf16,
+            seed=config.seed,
+            data_seed=config.seed,
+            save_steps=settings.save_steps,
+            save_total_limit=1,
+            logging_steps=50,
+            report_to=config.report_to,
+            remove_unused_columns=False,
+            train_sampling_strategy="group_by_length",
+            label_names=["stance", "hostility_low", "hostility_high", "sentiment"],
+            dataloader_pin_memory=torch.cuda.is_available(),
+            use_cpu=not torch.cuda.is_available(),
+        ),
+        train_dataset=Examples(examples),
+        data_collator=collate,
+        optimizers=(make_optimiser(network, settings), None),
+    )
+    trainer.head_weights = {
+        "stance": settings.stance_weight,
+        "hostility": settings.hostility_weight,
+        "sentiment": settings.sentiment_weight,
+    }
+    trainer.smoothing = settings.label_smoothing
+    checkpoints = output / "checkpoints"
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    if last:
+        logger.info("resuming from %s", last)
+    result = trainer.train(resume_from_checkpoint=last)
+    logger.info("trained: %s", result.metrics)
+    folder = output / "model"
+    if trainer.is_world_process_zero():
+        save_artifact(trainer.accelerator.unwrap_model(network), folder, config, tokenizer_path)
+        calibrate(folder, config)
+        (output / "training.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:
+    """The network to train: what the config freezes is frozen, adapters are added if it asks for them."""
+    network = build_model(base, dropout=settings.dropout)
+    for module in network.encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    if settings.freeze_embeddings:
+        for module in network.encoder.modules():
+            if isinstance(module, torch.nn.Embedding):
+                module.weight.requires_grad = False
+    if settings.adapter_rank is None:
+        return network
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(
+        network,
+        LoraConfig(
+            r=settings.adapter_rank,
+            lora_alpha=settings.adapter_rank,
+            target_modules=[n for n, m in network.encoder.named_modules() if isinstance(m, torch.nn.Linear)],
+            modules_to_save=list(HEAD_MODULES),
+        ),
+    )
+    trained: torch.nn.Module = adapted
+    return trained
+
+
+def make_optimiser(network: torch.nn.Module, settings: OptimiserConfig) -> torch.optim.Optimizer:
+    """AdamW with one rate for the encoder and one for role tokens and heads; biases and norms do not decay."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.learning_rate if "encoder." in name else settings.head_learning_rate
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
+    )
+
+
+def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tokenizer_path: str) -> None:
+    """Writes a complete, uncalibrated artifact: network, adapter if it has one, tokenizer and manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.optimiser.adapter_rank is not None:
+        from peft import PeftModel
+
+        assert isinstance(network, PeftModel)
+        network.save_pretrained(folder / ADAPTER)
+        network = network.merge_and_unload()
+    assert isinstance(network, DetenteModel)
+    network.save_pretrained(folder)
+    load_tokenizer(tokenizer_path).save(str(folder / TOKENIZER))
+    data = {Path(path).name: hash_file(Path(path)) for path in (config.data.train, config.data.validation)}
+    digest = hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()[:8]
+    manifest = Manifest(
+        model_version=f"{config.name}-{digest}",
+        base_model=config.base.model,
+        base_revision=config.base.revision,
+        base_sha256=config.base.sha256,
+        max_tokens=config.encoding.max_tokens,
+        overlap_tokens=config.encoding.overlap_tokens,
+        calibration=Calibration.identity(),
+        data_sha256=data,
+        run=asdict(config),
+    )
+    write_manifest(folder, manifest)
+    logger.info("wrote %s", folder / CONFIG)
+
+
+def calibrate(folder: Path, config: RunConfig) -> Calibration:
+    """Fits the calibration on the validation rows and writes it into the folder's manifest."""
+    rows = select_rows(read_parquet(Path(config.data.validation)), config)
+    classifier = Classifier.from_pretrained(folder)
+    logits = classifier.compute_logits([row.to_statement() for row in rows])
+    calibration = fit_calibration(rows, logits, config.calibration.selective_risk)
+    write_manifest(folder, replace(read_manifest(folder), calibration=calibration))
+    return calibration
+
+
+def fit_calibration(
+    rows: Sequence[LabelledStatement], logits: Mapping[str, np.ndarray[Any, Any]], selective_risk: float
+) -> Calibration:
+    """Calibration of the three heads on labelled rows, and the review threshold.
+
+    Args:
+        rows: n labelled rows of any sources.
+        logits: Uncalibrated logits of the rows, by head.
+        selective_risk: See ``CalibrationConfig``.
+    """
+    stance = np.array([MISSING if r.stance is None else STANCES.index(r.stance) for r in rows])
+    sentiment = np.array([MISSING if r.sentiment is None else SENTIMENTS.index(r.sentiment) for r in rows])
+    low = np.array([MISSING if r.hostility_low is None else r.hostility_low for r in rows])
+    high = np.array([MISSING if r.hostility_high is None else r.hostility_high for r in rows])
+    known = {"stance": stance != MISSING, "sentiment": sentiment != MISSING, "hostility": low != MISSING}
+
+    def ones(head: str) -> np.ndarray[Any, Any]:
+        return np.ones(int(known[head].sum()))
+
+    heads = {
+        "stance": fit_categorical(logits["stance"][known["stance"]], stance[known["stance"]], ones("stance")),
+        "hostility": fit_ordinal(
+            logits["hostility"][known["hostility"]],
+            low[known["hostility"]],
+            high[known["hostility"]],
+            ones("hostility"),
+        ),
+        "sentiment": fit_categorical(
+            logits["sentiment"][known["sentiment"]], sentiment[known["sentiment"]], ones("sentiment")
+        ),
+    }
+    kept = known["stance"]
+    probabilities = compute_probabilities("stance", logits["stance"][kept], heads["stance"])
+    correct = probabilities.argmax(axis=1) == stance[kept]
+    threshold = choose_threshold(probabilities.max(axis=1), correct, selective_risk)
+    return Calibration(heads, review_below=threshold, selective_risk=selective_risk)

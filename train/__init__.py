@@ -1,0 +1,1 @@
+"""Entry points for training; everything they do is in the package."""
