@@ -13,7 +13,7 @@ from detente.training import calibrate
 
 def main() -> None:
     """Parses the command line, calibrates the folder and prints its calibration."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     arguments = parser.parse_args()

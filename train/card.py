@@ -1,4 +1,7 @@
-"""Writes the model card: ``python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md [--model FOLDER]``."""
+"""Writes the model card from a report.
+
+    python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md [--model FOLDER]
+"""
 
 import argparse
 import json
@@ -10,7 +13,7 @@ from detente.modelcard import render_card
 
 def main() -> None:
     """Parses the command line, writes the card and prints its path."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path, required=True, help="JSON report of train.evaluate")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--model", type=Path, help="an artifact; default: the shipped weights")

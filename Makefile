@@ -1,0 +1,50 @@
+# Two commands: `make demo` shows statements scored, `make test` runs the tests. Both need Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLONES ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check train golden wheel clean
+
+demo: $(VENV)/demo.stamp ## Score the examples and print a table
+	$(BIN)/detente score data/examples/statements.csv
+
+test: $(VENV)/dev.stamp ## Run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/dev.stamp ## Lint, types, import rules, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q
+
+train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folder of the sources' clones)
+	$(BIN)/python -m data.build --out build/data $(if $(CLONES),--clones $(CLONES))
+	$(BIN)/python -m train.finetune --config configs/reference.yaml
+	$(BIN)/python -m train.export runs/reference/model detente/weights
+	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
+	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
+	  --baseline majority --baseline vader
+	$(BIN)/python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md
+
+golden: $(VENV)/dev.stamp ## Rewrite the golden files and show what changed
+	-DETENTE_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q -k golden
+	git --no-pager diff --stat -- tests/golden
+
+wheel: $(VENV)/dev.stamp ## Build the wheel
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist runs *.egg-info
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/demo.stamp
