@@ -1,6 +1,7 @@
 """Build the corpus: ``python -m data.build [--clones FOLDER] [--out build/data] [--sources a,b]``."""
 
 import argparse
+import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ def build(names: Sequence[str], clones: Path | None, cache: Path, out: Path) -> 
         names: Names of the sources.
         clones: A folder of the user's clones, or None to download.
         cache: Where downloads are kept.
-        out: Folder for ``<split>.parquet`` and ``DATACARD.md``.
+        out: Folder for ``<split>.parquet``, ``licences.json`` and ``DATACARD.md``.
 
     Returns:
         The parquet file of each split that has rows.
@@ -53,6 +54,8 @@ def build(names: Sequence[str], clones: Path | None, cache: Path, out: Path) -> 
         if part:
             write_parquet(part, path)
             paths[split] = path
+    licences = {source.name: source.licence for source in sources}
+    (out / "licences.json").write_text(json.dumps(licences, indent=1) + "\n", encoding="utf-8")
     (out / "DATACARD.md").write_text(write_datacard(rows, skipped + dropped, sources), encoding="utf-8")
     return paths
 

@@ -61,7 +61,6 @@ class Source:
         citation: Authors, title, venue and year.
         train: Whether it may be trained on.
         reason: Why, or why not.
-        weight: Default weight of its rows in training.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Source:
     citation: Mapping[str, str | int]
     train: bool
     reason: str
-    weight: float
 
 
 def load_manifest(path: Path = MANIFEST_FILE) -> dict[str, Source]:

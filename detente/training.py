@@ -237,6 +237,8 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
     network.save_pretrained(folder)
     load_tokenizer(tokenizer_path).save(str(folder / TOKENIZER))
     data = {Path(path).name: hash_file(Path(path)) for path in (config.data.train, config.data.validation)}
+    licence_file = Path(config.data.train).parent / "licences.json"
+    licences = json.loads(licence_file.read_text(encoding="utf-8")) if licence_file.is_file() else {}
     digest = hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()[:8]
     manifest = Manifest(
         model_version=f"{config.name}-{digest}",
@@ -247,6 +249,7 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
         overlap_tokens=config.encoding.overlap_tokens,
         calibration=Calibration.identity(),
         data_sha256=data,
+        sources={name: licences.get(name, "none stated") for name in config.data.weights},
         run=asdict(config),
     )
     write_manifest(folder, manifest)

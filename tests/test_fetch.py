@@ -46,7 +46,6 @@ def make_source(*files: SourceFile, folders: tuple[str, ...] = ("invented",)) ->
         citation={},
         train=True,
         reason="test",
-        weight=1.0,
     )
 
 
@@ -127,7 +126,6 @@ def test_manifest_has_an_entry_for_each_adapter() -> None:
     assert list(manifest) == list(SOURCES)
     for source in manifest.values():
         assert source.reason and source.licence and set(source.citation) == {"authors", "title", "venue", "year"}
-        assert source.train == (source.weight > 0)
         for repository in source.repositories:
             assert len(repository.revision) == 40
             assert all(len(file.sha256) == 64 for file in repository.files)
