@@ -310,14 +310,15 @@ def measure_behaviour(path: Path, predict: Predictor) -> dict[str, Any]:
 
 
 def measure_calibration(rows: Sequence[LabelledStatement], classifier: Classifier) -> dict[str, float]:
-    """Calibration error of the stance over all rows: uncalibrated, as shipped, and cross-fitted.
+    """Calibration error of the stance over the rows of trained sources: uncalibrated, as shipped, cross-fitted.
 
     The shipped calibration was fitted on validation rows. So that it is not judged on rows that it saw, the
     cross-fitted figure fits on one half of the groups and measures on the other, both ways.
     """
     from detente.calibration import HeadCalibration, fit_categorical
 
-    known = [row for row in rows if row.stance is not None]
+    trained = classifier.manifest.run.get("data", {}).get("weights", {})
+    known = [row for row in rows if row.stance is not None and (row.source in trained or not trained)]
     truth = np.array([STANCES.index(row.stance or "") for row in known])
     logits = classifier.compute_logits([row.to_statement() for row in known])["stance"]
     half = np.array([stable_fraction("calibration", row.source, row.group) < 0.5 for row in known])

@@ -1,0 +1,140 @@
+"""Calibration: probabilities that sum to 1, parameters found again on synthetic data, a threshold that keeps its risk."""
+
+import numpy as np
+import pytest
+
+from detente.calibration import (
+    Calibration,
+    HeadCalibration,
+    choose_threshold,
+    compute_probabilities,
+    fit_categorical,
+    fit_ordinal,
+)
+from detente.labels import HEADS
+
+IDENTITY = HeadCalibration()
+
+
+def draw_logits(head: str, rows: int, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    if head != "hostility":
+        return random.normal(0, 2, (rows, 3))
+    return random.normal(2, 3, (rows, 1)) - np.cumsum(random.uniform(0.2, 2, (rows, 4)), axis=1)
+
+
+def sample(probabilities: np.ndarray, seed: int = 1) -> np.ndarray:
+    draws = np.random.default_rng(seed).uniform(size=(len(probabilities), 1))
+    return (draws > np.cumsum(probabilities, axis=1)).sum(axis=1).clip(max=probabilities.shape[1] - 1)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 10.0])
+def test_probabilities_sum_to_one(head: str, scale: float, temperature: float) -> None:
+    found = compute_probabilities(head, scale * draw_logits(head, 50), HeadCalibration(temperature, (0.3,)))
+    assert found.shape == (50, len(HEADS[head])) and found.dtype == np.float64
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_probabilities_by_hand() -> None:
+    logits = np.log([[1.0, 2.0, 5.0]])
+    np.testing.assert_allclose(compute_probabilities("stance", logits, IDENTITY), [[1 / 8, 2 / 8, 5 / 8]])
+    shifted = compute_probabilities("stance", logits, HeadCalibration(1.0, (0.0, np.log(2), 0.0)))
+    np.testing.assert_allclose(shifted, [[1 / 10, 4 / 10, 5 / 10]])
+    flat = compute_probabilities("stance", 2 * logits, HeadCalibration(2.0))
+    np.testing.assert_allclose(flat, [[1 / 8, 2 / 8, 5 / 8]])
+    at_least = np.array([[0.9, 0.6, 0.3, 0.1]])
+    levels = compute_probabilities("hostility", np.log(at_least / (1 - at_least)), IDENTITY)
+    np.testing.assert_allclose(levels, [[0.1, 0.3, 0.3, 0.2, 0.1]])
+
+
+def test_temperature_keeps_the_order() -> None:
+    logits = draw_logits("stance", 100)
+    cold, hot = (compute_probabilities("stance", logits, HeadCalibration(t)) for t in (0.5, 4.0))
+    assert (cold.argmax(axis=1) == hot.argmax(axis=1)).all()
+    assert (cold.max(axis=1) > hot.max(axis=1)).all()
+
+
+def test_higher_latent_means_higher_level() -> None:
+    logits = np.linspace(-6, 6, 30)[:, None] - np.array([0.0, 1.0, 2.0, 3.0])
+    expected = compute_probabilities("hostility", logits, IDENTITY) @ np.arange(5)
+    assert (np.diff(expected) > 0).all()
+
+
+def test_identity_covers_every_head() -> None:
+    found = Calibration.identity()
+    assert set(found.heads) == set(HEADS)
+    assert all(head == IDENTITY for head in found.heads.values())
+
+
+def test_categorical_parameters_are_found_again() -> None:
+    logits = draw_logits("stance", 20_000)
+    truth = HeadCalibration(2.5, (0.5, -0.2, -0.3))
+    targets = sample(compute_probabilities("stance", logits, truth))
+    found = fit_categorical(logits, targets, np.ones(len(targets)))
+    assert found.temperature == pytest.approx(2.5, rel=0.05)
+    assert found.bias == pytest.approx((0.5, -0.2, -0.3), abs=0.06)
+
+
+def test_categorical_weights_count() -> None:
+    logits = np.zeros((2, 3))
+    found = fit_categorical(logits, np.array([0, 1]), np.array([4.0, 1.0]))
+    p = compute_probabilities("stance", logits, found)[0]
+    assert p[0] / p[1] == pytest.approx(4, rel=0.1)
+
+
+def test_ordinal_parameters_are_found_again() -> None:
+    logits = draw_logits("hostility", 20_000)
+    truth = HeadCalibration(1.8, (-0.7,))
+    levels = sample(compute_probabilities("hostility", logits, truth))
+    found = fit_ordinal(logits, levels, levels, np.ones(len(levels)))
+    assert found.temperature == pytest.approx(1.8, rel=0.05)
+    assert found.bias == pytest.approx((-0.7,), abs=0.06)
+
+
+def test_ordinal_parameters_are_found_from_intervals() -> None:
+    logits = draw_logits("hostility", 20_000)
+    levels = sample(compute_probabilities("hostility", logits, HeadCalibration(0.6, (0.4,))))
+    low, high = np.where(levels == 0, 0, 1), np.where(levels == 0, 0, 4)
+    found = fit_ordinal(logits, low, high, np.ones(len(levels)))
+    assert found.temperature == pytest.approx(0.6, rel=0.1)
+    assert found.bias == pytest.approx((0.4,), abs=0.1)
+
+
+def test_fitting_does_not_depend_on_the_order_of_rows() -> None:
+    logits = draw_logits("sentiment", 500)
+    targets = sample(compute_probabilities("sentiment", logits, HeadCalibration(2.0)))
+    order = np.random.default_rng(5).permutation(500)
+    found = fit_categorical(logits, targets, np.ones(500))
+    again = fit_categorical(logits[order], targets[order], np.ones(500))
+    assert again.temperature == pytest.approx(found.temperature, rel=1e-3)
+
+
+@pytest.mark.parametrize("risk", [0.01, 0.05, 0.1, 0.3])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("digits", [1, 2, 8])
+def test_threshold_keeps_the_risk_and_as_much_as_it_can(risk: float, seed: int, digits: int) -> None:
+    """``needs_review`` is confidence < threshold, so rows at the threshold are kept, ties included."""
+    random = np.random.default_rng(seed)
+    confidence = np.round(random.uniform(0.34, 0.99, 300), digits)
+    correct = random.uniform(size=300) < confidence
+    threshold = choose_threshold(confidence, correct, risk)
+    kept = confidence >= threshold
+    assert not kept.any() or (~correct[kept]).mean() <= risk
+    for lower in np.unique(confidence[confidence < threshold]):
+        assert (~correct[confidence >= lower]).mean() > risk
+
+
+def test_threshold_by_hand() -> None:
+    confidence = np.array([0.5, 0.9, 0.8, 0.7])
+    correct = np.array([False, True, True, False])
+    assert choose_threshold(confidence, correct, 0.1) == 0.8
+    assert choose_threshold(confidence, correct, 0.4) == 0.7
+    assert choose_threshold(confidence, correct, 0.5) == 0.5
+    assert choose_threshold(confidence, ~correct, 0.1) == 1.0
+
+
+def test_threshold_counts_ties_together() -> None:
+    assert choose_threshold(np.array([0.9, 0.9]), np.array([True, False]), 0.4) == 1.0
