@@ -132,5 +132,6 @@ def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: fl
     """
     order = np.argsort(-confidence, kind="stable")
     wrong = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
-    kept = np.flatnonzero(wrong <= risk)
+    is_last_of_ties = np.diff(confidence[order], append=-1.0) < 0
+    kept = np.flatnonzero((wrong <= risk) & is_last_of_ties)
     return float(confidence[order][kept[-1]]) if len(kept) else 1.0

@@ -53,12 +53,14 @@ class DataConfig:
         validation: Parquet file made by ``python -m data.build``.
         weights: Loss weight of each source, above 0; a source that is not named is left out.
         max_rows: Take at most this many rows of each source; None takes all.
+        neutral_share: Share of a source's neutral training rows to keep, in (0, 1]; for mostly neutral sources.
     """
 
     train: str
     validation: str
     weights: Mapping[str, float]
     max_rows: int | None = None
+    neutral_share: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class OptimiserConfig:
         head_learning_rate: Peak rate of role tokens and heads.
         warmup_ratio: Share of the steps in which the rate rises.
         weight_decay: AdamW's weight decay.
-        dropout: Dropout before the heads, in [0, 1); the encoder has none.
+        dropout: Dropout before the heads, in [0, 1).
+        encoder_dropout: Dropout in the encoder, in [0, 1).
         label_smoothing: Share of probability given to the other labels, in [0, 1).
         stance_weight: Weight of the stance loss; likewise the other two.
         hostility_weight: Weight of the hostility loss.
@@ -90,6 +93,7 @@ class OptimiserConfig:
     warmup_ratio: float = 0.06
     weight_decay: float = 0.01
     dropout: float = 0.1
+    encoder_dropout: float = 0.1
     label_smoothing: float = 0.0
     stance_weight: float = 1.0
     hostility_weight: float = 0.7
@@ -138,6 +142,8 @@ class RunConfig:
             "optimiser.batch_size": self.optimiser.batch_size > 0,
             "optimiser.learning_rate": self.optimiser.learning_rate > 0,
             "optimiser.dropout": 0 <= self.optimiser.dropout < 1,
+            "optimiser.encoder_dropout": 0 <= self.optimiser.encoder_dropout < 1,
+            "data.neutral_share": all(0 < share <= 1 for share in self.data.neutral_share.values()),
             "optimiser.label_smoothing": 0 <= self.optimiser.label_smoothing < 1,
             "calibration.selective_risk": 0 < self.calibration.selective_risk < 1,
             "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
@@ -169,7 +175,11 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
         *parents, last = dotted.split(".")
         target = values
         for parent in parents:
-            target = target.setdefault(parent, {})
+            if target.get(parent) is None:
+                target[parent] = {}
+            target = target[parent]
+            if not isinstance(target, dict):
+                raise ConfigError(f"override {dotted!r}: {parent} holds {target!r}, expected a section of keys")
         target[last] = value
     config = _build(RunConfig, values, "")
     assert isinstance(config, RunConfig)
@@ -178,7 +188,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
 
 def _build(cls: type, values: object, where: str) -> object:
     if not isinstance(values, dict):
-        raise ConfigError(f"{where or 'the config'} must be a mapping, found {values!r}")
+        raise ConfigError(f"{where.rstrip('.') or 'the config'} must be a mapping, found {values!r}")
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in values:

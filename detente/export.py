@@ -110,7 +110,7 @@ def write_graph(network: DetenteModel, path: Path) -> None:
     longest = network.config.encoder.max_position_embeddings
     shapes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("seq", max=longest)}
     torch.onnx.export(
-        _TupleOutput(network.eval()),
+        _TupleOutput(network).eval(),
         (ids, torch.ones_like(ids)),
         str(plain),
         input_names=["input_ids", "attention_mask"],

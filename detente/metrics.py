@@ -68,7 +68,7 @@ def measure_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_]
 def trace_risk_coverage(confidence: Floats, correct: npt.NDArray[np.bool_], coverages: Floats) -> Floats:
     """Share of wrong rows among the most confident ``coverage`` of all rows, for each coverage in (0, 1]."""
     wrong = ~correct[np.argsort(-confidence, kind="stable")]
-    kept = np.maximum((coverages * len(wrong)).astype(np.int64), 1)
+    kept = np.maximum((coverages * len(wrong) + 1e-9).astype(np.int64), 1)  # 0.29 * 100 is 28.999...
     return np.array([wrong[:k].mean() for k in kept])
 
 

@@ -84,6 +84,8 @@ def find_party(name: str) -> Party | None:
     plain = _strip_the(name)
     found = _forms_index().get(_fold(plain), ())
     exact = {party.name: party for form, party in found if form == plain or len(plain) > 3}
+    if len(exact) > 1:  # a party's own name beats another's alias
+        exact = {own: party for own, party in exact.items() if _fold(own) == _fold(plain)}
     return next(iter(exact.values())) if len(exact) == 1 else None
 
 
@@ -97,10 +99,10 @@ def collect_names(statement: Statement) -> dict[Role, tuple[str, ...]]:
         names = [*([name] if name else []), *statement.aliases.get(role, ())]
         given[role] = [_strip_the(n) for n in names]
     known = {role: [form for n in given[role] if (party := find_party(n)) for form in party.forms] for role in ROLES}
-    taken = {_fold(n) for role in ROLES for n in given[role]}
+    taken = {role: {_fold(n) for n in given[other]} for role, other in zip(ROLES, reversed(ROLES), strict=True)}
     shared = {_fold(n) for n in known["speaker"]} & {_fold(n) for n in known["counterpart"]}
     return {
-        role: tuple(dict.fromkeys([*given[role], *(n for n in known[role] if _fold(n) not in taken | shared)]))
+        role: tuple(dict.fromkeys([*given[role], *(n for n in known[role] if _fold(n) not in taken[role] | shared)]))
         for role in ROLES
     }
 
@@ -171,7 +173,9 @@ def _strip_the(name: str) -> str:
 
 def _fold(text: str) -> str:
     lowered = text.lower()
-    return (lowered if len(lowered) == len(text) else text).translate(_FOLD)
+    if len(lowered) != len(text):  # İ becomes two characters
+        lowered = "".join(low if len(low := c.lower()) == 1 else c for c in text)
+    return lowered.translate(_FOLD)
 
 
 def _all_forms() -> Iterator[tuple[str, Party]]:

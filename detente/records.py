@@ -56,6 +56,12 @@ class Statement:
             raise StatementError(f"text must be a string, found {type(self.text).__name__}: pass the statement's words")
         if not self.text.strip():
             raise StatementError("text is empty: pass at least one word")
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            raise StatementError(
+                f"text has half a surrogate pair at character {error.start}: decode the text as UTF-8 first"
+            ) from error
         if len(self.text) > MAX_TEXT_CHARS:
             raise StatementError(
                 f"text has {len(self.text):,} characters, at most {MAX_TEXT_CHARS:,} are allowed: "

@@ -19,7 +19,7 @@ from detente.artifact import ADAPTER, CONFIG, TOKENIZER, Manifest, hash_file, re
 from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_categorical, fit_ordinal
 from detente.classifier import Classifier
 from detente.config import OptimiserConfig, RunConfig
-from detente.corpus import read_parquet
+from detente.corpus import read_parquet, stable_fraction
 from detente.encoding import StatementEncoder, load_tokenizer, pad
 from detente.labels import SENTIMENTS, STANCES
 from detente.losses import MISSING, measure_loss
@@ -83,11 +83,14 @@ def encode_rows(
 
 
 def select_rows(rows: Sequence[LabelledStatement], config: RunConfig) -> list[LabelledStatement]:
-    """The rows of the sources in the config, at most ``max_rows`` each; logs what is left out."""
+    """The rows that the config asks for: sources, ``max_rows``, ``neutral_share``; logs what is left out."""
     counts: dict[str, int] = {}
     kept = []
     for row in rows:
         if row.source not in config.data.weights:
+            continue
+        share = config.data.neutral_share.get(row.source, 1.0) if row.split == "train" else 1.0
+        if row.stance == "neutral" and stable_fraction("neutral", row.source, row.id) >= share:
             continue
         counts[row.source] = counts.get(row.source, 0) + 1
         if config.data.max_rows is None or counts[row.source] <= config.data.max_rows:
@@ -189,7 +192,7 @@ def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:
     network = build_model(base, dropout=settings.dropout)
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+            module.p = settings.encoder_dropout
     if settings.freeze_embeddings:
         for module in network.encoder.modules():
             if isinstance(module, torch.nn.Embedding):

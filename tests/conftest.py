@@ -20,6 +20,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first importe
 ROOT = Path(__file__).parent.parent
 WRITE_GOLDEN = "DETENTE_WRITE_GOLDEN"
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets through what is not ours to mend.
+
+    PEFT reads a property that transformers has renamed; torch's exporter copies a class that torch has renamed.
+    """
+    for message in ("`is_gradient_checkpointing` is deprecated", r"`isinstance\(treespec, LeafSpec\)` is deprecated"):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:FutureWarning")
+
+
 # text, stance, lowest and highest hostility level, sentiment; None where a source has no such label
 TEMPLATES: tuple[tuple[str, str | None, int | None, int | None, str | None], ...] = (
     ("{s} said it welcomes the help of {c} and wants good relations.", "favour", 0, 0, "positive"),
@@ -42,6 +52,13 @@ TRAIN_PAIRS = (
     ("Ghana", "Iceland"),
 )
 VALIDATION_PAIRS = (("Estonia", "Malta"), ("Vietnam", "Uruguay"))
+LEARNS: dict[str, object] = {
+    "optimiser.epochs": 8,
+    "optimiser.learning_rate": 3.0e-3,
+    "optimiser.head_learning_rate": 3.0e-3,
+    "optimiser.save_steps": 500,
+}
+"""Overrides with which the tiny network tells statements apart; barely trained, all its scores are alike."""
 
 
 def make_rows(split: str) -> list[LabelledStatement]:
@@ -113,7 +130,7 @@ def trained(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
     """Folder of the tiny artifact as training writes it. Read only."""
     from detente.training import finetune
 
-    return finetune(make_config(tmp_path_factory.mktemp("run")))
+    return finetune(make_config(tmp_path_factory.mktemp("run"), **LEARNS))
 
 
 @pytest.fixture(scope="session")
@@ -142,14 +159,21 @@ def torch_classifier(trained: Path) -> "Classifier":
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str, Any], Any]:
-    """``golden(name, found)``: what tests/golden/<name>.json holds; with DETENTE_WRITE_GOLDEN set it is written anew."""
+    """``golden(name, found)``: what tests/golden/<name>.json holds.
+
+    With DETENTE_WRITE_GOLDEN set the file is written anew, and what it held before is returned, so that a change shows
+    and fails.
+    """
 
     def read(name: str, found: Any) -> Any:
         path = ROOT / "tests" / "golden" / f"{name}.json"
+        fresh = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        before = path.read_text(encoding="utf-8") if path.is_file() else None
         if os.environ.get(WRITE_GOLDEN):
             path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        assert path.is_file(), f"{path} is missing: make golden writes it"
-        return json.loads(path.read_text(encoding="utf-8"))
+            path.write_text(fresh, encoding="utf-8")
+            before = before or fresh
+        assert before is not None, f"{path} is missing: make golden writes it"
+        return json.loads(before)
 
     return read

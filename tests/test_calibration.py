@@ -1,4 +1,4 @@
-"""Calibration: probabilities that sum to 1, parameters found again on synthetic data, a threshold that keeps its risk."""
+"""Calibration: probabilities that sum to 1, parameters found again, a threshold that keeps its risk."""
 
 import numpy as np
 import pytest

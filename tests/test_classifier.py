@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_long_text_is_covered_by_windows(classifier: Classifier) -> None:
     assert len(windows) > 2
     assert windows[0][0] == 0
     assert windows[-1][1] == len(LONG.text.rstrip())
-    for (start, end), (next_start, next_end) in zip(windows, windows[1:], strict=False):
+    for (start, end), (next_start, next_end) in pairwise(windows):
         assert start < next_start <= end < next_end
 
 
@@ -219,7 +220,9 @@ def test_unknown_names_and_aliases(classifier: Classifier) -> None:
     assert classifier.score("Zorblax accuses Quuxia of a lie.", "Zorblax", "Quuxia") == dataclasses.replace(
         plain, windows=((0, len("Zorblax accuses Quuxia of a lie.")),)
     )
-    aliased = Statement("The Zorb accuses Q of a lie.", "Zorblax", "Quuxia", {"speaker": ["Zorb"], "counterpart": ["Q"]})
+    aliased = Statement(
+        "The Zorb accuses Q of a lie.", "Zorblax", "Quuxia", {"speaker": ["Zorb"], "counterpart": ["Q"]}
+    )
     np.testing.assert_array_equal(flatten(classifier.score(aliased)), flatten(plain))
 
 

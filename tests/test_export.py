@@ -1,5 +1,6 @@
 """Export: the adapter carries what training changed, and refuses what it cannot carry."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,6 @@ def test_changed_embeddings_are_refused(trained: Path, tiny_base: Path, tmp_path
 
 def test_export_onto_itself_is_refused_and_harms_nothing(trained: Path, tmp_path: Path) -> None:
     """The output is emptied first: an output that holds the input would lose the model."""
-    import shutil
-
     folder = Path(shutil.copytree(trained, tmp_path / "run" / "model"))
     for output in (folder, folder.parent):
         with pytest.raises((ArtifactError, ValueError)):

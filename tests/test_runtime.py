@@ -116,7 +116,7 @@ def test_graph_alone_cannot_run_on_torch(shipped_form: Path, tmp_path: Path) -> 
 
 def test_another_base_is_refused(shipped_form: Path, tiny_base: Path) -> None:
     manifest = dataclasses.replace(read_manifest(shipped_form), base_sha256="0" * 64)
-    with pytest.raises(ArtifactError, match="expected 0{64}: this is another base encoder"):
+    with pytest.raises(ArtifactError, match=r"expected 0{64}: this is another base encoder"):
         load_network(shipped_form, manifest)
     right = hash_file(tiny_base / WEIGHTS)
     assert find_base(str(tiny_base), None, right) == tiny_base

