@@ -30,13 +30,16 @@ def read_sources(sources: Sequence[Source], clones: Path | None, cache: Path) ->
     return rows, dropped
 
 
-def build(names: Sequence[str], clones: Path | None, cache: Path, out: Path) -> dict[str, Path]:
+def build(
+    names: Sequence[str], clones: Path | None, cache: Path, out: Path, *, as_published: bool = False
+) -> dict[str, Path]:
     """Read, clean and write the corpus and its data card.
 
     Args:
         names: Names of the sources.
         clones: A folder of the user's clones, or None to download.
         cache: Where downloads are kept.
+        as_published: Keep duplicates and leaks between the parts, for figures that compare with published ones.
         out: Folder for ``<split>.parquet``, ``licences.json`` and ``DATACARD.md``.
 
     Returns:
@@ -45,7 +48,9 @@ def build(names: Sequence[str], clones: Path | None, cache: Path, out: Path) -> 
     manifest = load_manifest()
     sources = [manifest[name] for name in names]
     rows, skipped = read_sources(sources, clones, cache)
-    rows, dropped = clean_rows(rows)
+    dropped = Drops()
+    if not as_published:
+        rows, dropped = clean_rows(rows)
     paths = {}
     for split in SPLITS:
         path = out / f"{split}.parquet"
@@ -113,13 +118,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for downloads")
     parser.add_argument("--out", type=Path, default=Path("build/data"), help="folder for the corpus")
     parser.add_argument("--sources", default=",".join(SOURCES), help="names with commas between them")
+    parser.add_argument("--as-published", action="store_true", help="keep duplicates and leaks between the parts")
     options = parser.parse_args(arguments)
     names = options.sources.split(",")
     unknown = sorted(set(names) - set(SOURCES))
     if unknown:
         parser.error(f"unknown sources {', '.join(unknown)}: choose from {', '.join(SOURCES)}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for split, path in build(names, options.clones, options.cache, options.out).items():
+    for split, path in build(
+        names, options.clones, options.cache, options.out, as_published=options.as_published
+    ).items():
         print(f"{split}: {path}")
 
 

@@ -265,10 +265,11 @@ def _match_form(written: str, party: Party) -> str:
     old = find_party(bare)
     if old is None:
         return party.name
+    article = written[: len(written) - len(bare)]
     if bare in old.adjectives and party.adjectives:
-        return party.adjectives[0]
+        return article + party.adjectives[0]
     if bare in old.people and party.people:
-        return ("the " if bare != written else "") + party.people[0]
+        return article + party.people[0]
     if bare == old.capital:
         return party.capital or party.name
     return party.name

@@ -32,8 +32,12 @@ def export(folder: Path, output: Path, *, adapter_rank: int) -> Path:
         ``output``.
 
     Raises:
-        ArtifactError: ``folder`` is no complete artifact, or its base cannot be found.
+        ArtifactError: ``folder`` is no complete artifact or lies in ``output``, or its base cannot be found.
     """
+    if folder.resolve().is_relative_to(output.resolve()):
+        raise ArtifactError(
+            f"the output {output} holds the model {folder}, and would be emptied: choose another folder"
+        )
     manifest = read_manifest(folder)
     base = find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)
     trained = load_network(folder, manifest)
@@ -79,9 +83,10 @@ def write_adapter(trained: DetenteModel, base: Path, output: Path, rank: int) ->
         for name in linear:
             layer = adapted.base_model.model.get_submodule(name)
             u, s, v = torch.linalg.svd(source[f"{name}.weight"] - layer.base_layer.weight, full_matrices=False)
-            root = s[:rank].sqrt()
-            layer.lora_B["default"].weight.copy_(u[:, :rank] * root)
-            layer.lora_A["default"].weight.copy_(root[:, None] * v[:rank])
+            used = min(rank, len(s))
+            root = s[:used].sqrt()
+            layer.lora_B["default"].weight.zero_()[:, :used] = u[:, :used] * root
+            layer.lora_A["default"].weight.zero_()[:used] = root[:, None] * v[:used]
             kept += float(s[:rank].square().sum())
             total += float(s.square().sum())
     logger.info(

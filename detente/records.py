@@ -17,6 +17,15 @@ class StatementError(ValueError):
     """A statement that cannot be scored; the message says what was expected, what was found and what to do."""
 
 
+def _check_characters(value: str, where: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise StatementError(
+            f"{where} has half a surrogate pair at character {error.start}: decode it as UTF-8 first"
+        ) from error
+
+
 def _check_name(value: object, where: str, *, optional: bool) -> None:
     if value is None and optional:
         return
@@ -26,6 +35,7 @@ def _check_name(value: object, where: str, *, optional: bool) -> None:
     if not value.strip():
         hint = "pass None if nobody in particular is meant" if optional else "leave it out"
         raise StatementError(f"{where} is blank: {hint}")
+    _check_characters(value, where)
     if len(value) > MAX_NAME_CHARS:
         raise StatementError(
             f"{where} has {len(value):,} characters, at most {MAX_NAME_CHARS} are allowed: pass a name, not a text"
@@ -56,12 +66,7 @@ class Statement:
             raise StatementError(f"text must be a string, found {type(self.text).__name__}: pass the statement's words")
         if not self.text.strip():
             raise StatementError("text is empty: pass at least one word")
-        try:
-            self.text.encode()
-        except UnicodeEncodeError as error:
-            raise StatementError(
-                f"text has half a surrogate pair at character {error.start}: decode the text as UTF-8 first"
-            ) from error
+        _check_characters(self.text, "text")
         if len(self.text) > MAX_TEXT_CHARS:
             raise StatementError(
                 f"text has {len(self.text):,} characters, at most {MAX_TEXT_CHARS:,} are allowed: "

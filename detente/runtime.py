@@ -56,7 +56,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self._threads = threads or count_cores()
 
     def run(self, sequences: Sequence[Sequence[int]]) -> Logits:
         """See ``Runtime.run``."""
@@ -93,6 +93,11 @@ class TorchRuntime:
         with torch.inference_mode():
             out = self._model(torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device))
         return {head: getattr(out, head).double().cpu().numpy() for head in _OUTPUTS}
+
+
+def count_cores() -> int:
+    """Cores that this process may use, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_runtime(folder: Path, manifest: Manifest, *, backend: Backend | None, device: str | None) -> Runtime:
@@ -160,14 +165,14 @@ def find_base(
         model: Folder or hub id.
         revision: Hub revision.
         sha256: Expected SHA-256 of ``model.safetensors``; None skips the check.
-        package: Installed package whose ``model`` folder is tried before the hub if ``sha256`` is given.
+        package: Installed package whose ``model`` folder is taken before the hub if its weights have ``sha256``.
 
     Raises:
         ArtifactError: It cannot be had, or its hash differs.
     """
     if Path(model).is_dir():
         folder = Path(model)
-    elif package and sha256 and (carried := _find_package_folder(package)):
+    elif package and sha256 and (carried := _find_package_folder(package)) and hash_file(carried / WEIGHTS) == sha256:
         folder = carried
     else:
         from huggingface_hub import snapshot_download

@@ -82,8 +82,9 @@ def encode_rows(
     return examples
 
 
-def select_rows(rows: Sequence[LabelledStatement], config: RunConfig) -> list[LabelledStatement]:
-    """The rows that the config asks for: sources, ``max_rows``, ``neutral_share``; logs what is left out."""
+def select_rows(path: Path, config: RunConfig) -> list[LabelledStatement]:
+    """The rows of a Parquet file that the config asks for: sources, ``max_rows``, ``neutral_share``."""
+    rows = read_parquet(path)
     counts: dict[str, int] = {}
     kept = []
     for row in rows:
@@ -96,9 +97,7 @@ def select_rows(rows: Sequence[LabelledStatement], config: RunConfig) -> list[La
         if config.data.max_rows is None or counts[row.source] <= config.data.max_rows:
             kept.append(row)
     if absent := sorted(set(config.data.weights) - set(counts)):
-        raise ValueError(
-            f"no row of {', '.join(absent)} in {config.data.train}: build the data, or drop it from data.weights"
-        )
+        raise ValueError(f"no row of {', '.join(absent)} in {path}: build the data, or drop it from data.weights")
     logger.info("%d of %d rows from %s", len(kept), len(rows), ", ".join(sorted(counts)))
     return kept
 
@@ -137,7 +136,7 @@ def finetune(config: RunConfig) -> Path:
         max_tokens=config.encoding.max_tokens,
         overlap_tokens=config.encoding.overlap_tokens,
     )
-    examples = encode_rows(select_rows(read_parquet(Path(config.data.train)), config), encoder, config.data.weights)
+    examples = encode_rows(select_rows(Path(config.data.train), config), encoder, config.data.weights)
     network = prepare_network(str(base), config.optimiser)
     settings = config.optimiser
     trainer = _MultiTaskTrainer(
@@ -261,7 +260,7 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
 
 def calibrate(folder: Path, config: RunConfig) -> Calibration:
     """Fits the calibration on the validation rows and writes it into the folder's manifest."""
-    rows = select_rows(read_parquet(Path(config.data.validation)), config)
+    rows = select_rows(Path(config.data.validation), config)
     classifier = Classifier.from_pretrained(folder)
     logits = classifier.compute_logits([row.to_statement() for row in rows])
     calibration = fit_calibration(rows, logits, config.calibration.selective_risk)
