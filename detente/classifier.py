@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from detente.parties import collect_names, find_mentions
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
 from detente.runtime import Backend, Runtime, open_runtime
 
+_MAX_EXPLAINED_WORDS: Final = 1_000
 _WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
 
 
@@ -149,7 +151,7 @@ class Classifier:
             counterpart: See ``score``.
 
         Raises:
-            StatementError: The statement cannot be scored.
+            StatementError: The statement cannot be scored, or has more than 1,000 words.
         """
         whole = _to_statement(statement, speaker, counterpart)
         mentions = find_mentions(whole.text, collect_names(whole))
@@ -158,6 +160,11 @@ class Classifier:
             for match in _WORD.finditer(whole.text)
             if not any(m.start < match.end() and match.start() < m.end for m in mentions)
         ]
+        if len(words) > _MAX_EXPLAINED_WORDS:
+            raise StatementError(
+                f"text has {len(words):,} words, at most {_MAX_EXPLAINED_WORDS:,} can be explained, since each is left out "
+                "in turn: explain a passage of it"
+            )
         without = [f"{whole.text[: w.start()]}{whole.text[w.end() :]}" for w in words]
         kept = [(w, text) for w, text in zip(words, without, strict=True) if text.strip()]
         score, *others = self.score_many(

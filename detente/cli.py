@@ -2,12 +2,15 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -17,6 +20,7 @@ from rich.text import Text
 from detente import __version__
 from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
 from detente.classifier import Classifier
+from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
 
 app = typer.Typer(help="Scores who is hostile to whom.", no_args_is_help=True, add_completion=False)
@@ -34,7 +38,17 @@ SCORE_COLUMNS = (
 )
 ERROR_COLUMN = "error"
 _STANCE_COLOURS = {"favour": "green", "neutral": "white", "against": "red"}
-_BATCH = 64
+_BATCH: Final = 64
+_EXTRA_CELLS: Final = "\0extra"  # no CSV header holds it
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an input file: its columns, and why it cannot be scored if that is known when it is read."""
+
+    values: dict[str, Any]
+    problem: str = ""
+
 
 Speaker = Annotated[str | None, typer.Option(help="Whose attitude is scored; leave out for the author.")]
 Counterpart = Annotated[str | None, typer.Option(help="Toward whom; leave out for whomever it is about.")]
@@ -69,7 +83,7 @@ def score(
     if as_json:
         print(json.dumps(found.to_dict()))
     else:
-        console.print(_make_table([({"text": source, "speaker": speaker, "counterpart": counterpart}, found)]))
+        console.print(_make_table([(Row({"text": source, "speaker": speaker, "counterpart": counterpart}), found)]))
 
 
 @app.command()
@@ -86,7 +100,7 @@ def explain(
         }
         print(json.dumps({"score": found.score.to_dict(), **weights}))
         return
-    console.print(_make_table([({"text": text, "speaker": speaker, "counterpart": counterpart}, found.score)]))
+    console.print(_make_table([(Row({"text": text, "speaker": speaker, "counterpart": counterpart}), found.score)]))
     _print_explanation(text, found)
 
 
@@ -132,12 +146,16 @@ def main() -> None:
 
 
 def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: bool) -> None:
-    rows = list(_read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path))
-    scored: list[tuple[dict[str, Any], Score | str]] = []
+    is_csv = path.suffix.lower() == ".csv"
+    try:
+        rows = list(_read_csv(path) if is_csv else _read_jsonl(path))
+    except UnicodeDecodeError as error:
+        raise StatementError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+    rows = [_keep_input_names(row) for row in rows]
+    scored: list[tuple[Row, Score | str]] = []
     with ExitStack() as stack:
-        write = stack.enter_context(_open_writer(out)) if out else None
-        batches = range(0, len(rows), _BATCH)
-        for begin in track(batches, "scoring", console=errors, disable=not errors.is_terminal):
+        write = stack.enter_context(_open_writer(out, rows)) if out else None
+        for begin in track(range(0, len(rows), _BATCH), "scoring", console=errors, disable=not errors.is_terminal):
             found = _score_rows(rows[begin : begin + _BATCH], classifier)
             scored += found
             if write:
@@ -148,22 +166,24 @@ def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: b
         errors.print(f"{len(scored)} rows, {failed} with an error, in {escape(str(out))}")
     elif as_json:
         for row, result in scored:
-            print(json.dumps(_to_row(row, result), ensure_ascii=False))
+            print(json.dumps(_to_row(row, result)))
     else:
         console.print(_make_table(scored))
 
 
-def _score_rows(rows: list[dict[str, Any]], classifier: Classifier) -> list[tuple[dict[str, Any], Score | str]]:
+def _score_rows(rows: list[Row], classifier: Classifier) -> list[tuple[Row, Score | str]]:
     """A score, or the reason why there is none, for each row."""
     results: list[Score | str] = []
     good = []
     for row in rows:
         try:
-            if "_problem" in row:
-                raise StatementError(row["_problem"])
-            if "text" not in row:
-                raise StatementError(f"no 'text' in the row, found {', '.join(row) or 'nothing'}: name the column text")
-            good.append(Statement(row["text"], row.get("speaker") or None, row.get("counterpart") or None))
+            if row.problem:
+                raise StatementError(row.problem)
+            if "text" not in row.values:
+                found = ", ".join(row.values) or "nothing"
+                raise StatementError(f"no 'text' in the row, found {found}: name the column text")
+            speaker, counterpart = (row.values.get(key) or None for key in ("speaker", "counterpart"))
+            good.append(Statement(row.values["text"], speaker, counterpart))
             results.append("")
         except StatementError as error:
             results.append(str(error))
@@ -171,103 +191,96 @@ def _score_rows(rows: list[dict[str, Any]], classifier: Classifier) -> list[tupl
     return [(row, result or next(scores)) for row, result in zip(rows, results, strict=True)]
 
 
-def _to_row(row: dict[str, Any], result: Score | str) -> dict[str, Any]:
-    kept = {key: value for key, value in row.items() if key != "_problem"}
+def _keep_input_names(row: Row) -> Row:
+    """An input column that is called like a score keeps its values under its name and ``_input``."""
+    taken = {*SCORE_COLUMNS, ERROR_COLUMN}
+    return Row({f"{key}_input" if key in taken else key: value for key, value in row.values.items()}, row.problem)
+
+
+def _to_row(row: Row, result: Score | str) -> dict[str, Any]:
     if isinstance(result, str):
-        return kept | dict.fromkeys(SCORE_COLUMNS) | {ERROR_COLUMN: result}
+        return row.values | dict.fromkeys(SCORE_COLUMNS) | {ERROR_COLUMN: result}
     values = result.to_dict()
-    return kept | {name: values[name] for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
+    return row.values | {name: values[name] for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
 
 
-def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
+def _read_csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(sys.maxsize)  # a cell that is too long is an error of its row, not of the file
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
+        reader = csv.DictReader(stream, restkey=_EXTRA_CELLS)
         if "text" not in (reader.fieldnames or ()):
             found = ", ".join(reader.fieldnames or ()) or "nothing"
             raise StatementError(f"{path} needs a header with the column text, found {found}")
-        for row in reader:
-            extra = row.pop(None, None)  # DictReader's key for cells beyond the header
-            if extra:
-                row["_problem"] = f"line {reader.line_num} has {len(extra)} cells more than the header: quote the text"
-            yield row
+        for values in reader:
+            extra = values.pop(_EXTRA_CELLS, None)
+            many = (
+                f"line {reader.line_num} has {len(extra)} cells more than the header: quote the text" if extra else ""
+            )
+            yield Row(dict(values), many)
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+def _read_jsonl(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                yield {"line": line.rstrip("\n"), "_problem": f"line {number} is not JSON: {error}"}
+                values = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Row({"line": line.rstrip("\n")}, f"line {number} is not JSON: {error}")
                 continue
-            if isinstance(row, dict):
-                yield row
+            if isinstance(values, dict):
+                yield Row(values)
             else:
-                yield {"line": row, "_problem": f"line {number} must be an object, found {type(row).__name__}"}
+                yield Row({"line": values}, f"line {number} must be an object, found {type(values).__name__}")
 
 
-class _open_writer:  # noqa: N801  # used like a function
-    """Opens a .csv or .jsonl file for rows; the CSV header is that of the first row."""
-
-    def __init__(self, path: Path) -> None:
-        if path.suffix.lower() not in (".csv", ".jsonl"):
-            raise StatementError(f"{path} must end in .csv or .jsonl")
-        self._path = path
-
-    def __enter__(self) -> Callable[[dict[str, Any]], None]:
-        stream: IO[str] = self._path.open("w", encoding="utf-8", newline="")
-        self._stream = stream
-        writer: csv.DictWriter[str] | None = None
-
-        def write(row: dict[str, Any]) -> None:
-            nonlocal writer
-            if self._path.suffix.lower() == ".jsonl":
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-                return
-            if writer is None:
-                writer = csv.DictWriter(stream, list(row), restval="", extrasaction="ignore")
-                writer.writeheader()
-            writer.writerow(row)
-
-        return write
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
+@contextmanager
+def _open_writer(path: Path, rows: list[Row]) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Opens a .csv or .jsonl file; the CSV header holds the columns of all rows, then those of the scores."""
+    if path.suffix.lower() not in (".csv", ".jsonl"):
+        raise StatementError(f"{path} must end in .csv or .jsonl")
+    try:
+        stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        raise StatementError(f"{path} cannot be written: {error.strerror}; choose another place for -o") from error
+    with stream:
+        if path.suffix.lower() == ".jsonl":
+            yield lambda row: print(json.dumps(row, ensure_ascii=False), file=stream)
+            return
+        columns = dict.fromkeys([*(key for row in rows for key in row.values), *SCORE_COLUMNS, ERROR_COLUMN])
+        writer = csv.DictWriter(stream, list(columns))
+        writer.writeheader()
+        yield writer.writerow
 
 
-def _make_table(scored: list[tuple[dict[str, Any], Score | str]]) -> Table:
-    table = Table(show_lines=False, header_style="bold")
-    for name, options in (
-        ("statement", {"ratio": 1}),
-        ("speaker", {}),
-        ("counterpart", {}),
-        ("stance", {"justify": "right"}),
-        ("", {}),
-        ("hostility", {"justify": "right"}),
-        ("", {}),
-        ("tone", {}),
-        ("review", {}),
-    ):
-        table.add_column(name, **options)
+def _make_table(scored: list[tuple[Row, Score | str]]) -> Table:
+    """One row a statement: its words, who speaks to whom below them, and the three scores."""
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=False)
+    table.add_column("statement", ratio=1)
+    table.add_column("stance", no_wrap=True)
+    table.add_column("hostility", no_wrap=True)
+    table.add_column("tone", no_wrap=True)
+    doubtful = 0
     for row, result in scored:
-        who = [escape(str(row.get(key) or "-")) for key in ("speaker", "counterpart")]
-        text = escape(str(row.get("text") or row.get("line") or ""))
+        text = escape(str(row.values.get("text") or row.values.get("line") or ""))
+        speaker = escape(str(row.values.get("speaker") or "author"))
+        counterpart = escape(str(row.values.get("counterpart") or "anyone"))
+        words = f"{text}\n[dim]{speaker} → {counterpart}[/]\n"
         if isinstance(result, str):
-            table.add_row(text, *who, f"[red]{escape(result)}[/]")
+            table.add_row(f"{text}\n[red]{escape(result)}[/]\n", "-", "-", "-")
             continue
+        doubtful += result.needs_review
         colour = _STANCE_COLOURS[result.stance_label]
+        level = HOSTILITY_LEVELS.index(result.hostility_level)
         table.add_row(
-            text,
-            *who,
-            f"[{colour}]{result.stance:+.2f}[/]",
-            f"[{colour}]{result.stance_label}[/]",
-            f"{result.hostility:.2f}",
-            result.hostility_level,
+            words,
+            f"[{colour}]{result.stance:+.2f} {result.stance_label}[/]{' ?' if result.needs_review else ''}",
+            f"{result.hostility:.2f} [red]{'■' * level}[/][dim]{'□' * (MAX_LEVEL - level)}[/] {result.hostility_level}",
             result.sentiment_label,
-            "yes" if result.needs_review else "",
         )
+    if doubtful:
+        table.caption = f"? = too uncertain to rely on: have it read ({doubtful} of {len(scored)})"
     return table
 
 

@@ -126,9 +126,15 @@ def finetune(config: RunConfig) -> Path:
     """Trains, saves and calibrates; returns the folder of the artifact.
 
     A run that was killed resumes from its last checkpoint in ``config.output``.
+
+    Raises:
+        ValueError: The folder holds checkpoints of a run with another config, or a source has no rows.
+        ArtifactError: The base encoder cannot be had.
     """
     set_seed(config.seed)
     output = Path(config.output)
+    checkpoints = output / "checkpoints"
+    claim_output(output, config, resuming=checkpoints.is_dir())
     base = find_base(config.base.model, config.base.revision, config.base.sha256, config.base.package)
     tokenizer_path = str(base / TOKENIZER)
     encoder = StatementEncoder(
@@ -142,7 +148,7 @@ def finetune(config: RunConfig) -> Path:
     trainer = _MultiTaskTrainer(
         model=network,
         args=TrainingArguments(
-            output_dir=str(output / "checkpoints"),
+            output_dir=str(checkpoints),
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.batch_size,
             warmup_steps=settings.warmup_ratio,
@@ -172,7 +178,6 @@ def finetune(config: RunConfig) -> Path:
         "sentiment": settings.sentiment_weight,
     }
     trainer.smoothing = settings.label_smoothing
-    checkpoints = output / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     if last:
         logger.info("resuming from %s", last)
@@ -184,6 +189,20 @@ def finetune(config: RunConfig) -> Path:
         calibrate(folder, config)
         (output / "training.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def claim_output(output: Path, config: RunConfig, *, resuming: bool) -> None:
+    """Writes the resolved config into the output folder, so that a run is only resumed with the config it began with.
+
+    Raises:
+        ValueError: The folder holds checkpoints of a run with another config.
+    """
+    path = output / "run.json"
+    resolved = json.dumps(asdict(config), indent=1, sort_keys=True) + "\n"
+    if resuming and path.is_file() and path.read_text(encoding="utf-8") != resolved:
+        raise ValueError(f"{output} holds checkpoints of a run with another config: delete it, or set another output")
+    output.mkdir(parents=True, exist_ok=True)
+    path.write_text(resolved, encoding="utf-8")
 
 
 def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:

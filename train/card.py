@@ -1,6 +1,6 @@
 """Writes the model card from a report.
 
-    python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md [--model FOLDER]
+python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md [--model FOLDER]
 """
 
 import argparse
