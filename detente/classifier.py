@@ -162,7 +162,7 @@ class Classifier:
         ]
         if len(words) > _MAX_EXPLAINED_WORDS:
             raise StatementError(
-                f"text has {len(words):,} words, at most {_MAX_EXPLAINED_WORDS:,} can be explained, since each is left out "
+                f"text has {len(words):,} words, at most {_MAX_EXPLAINED_WORDS:,} can be explained, as each is left out "
                 "in turn: explain a passage of it"
             )
         without = [f"{whole.text[: w.start()]}{whole.text[w.end() :]}" for w in words]

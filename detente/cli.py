@@ -214,7 +214,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
         for values in reader:
             extra = values.pop(_EXTRA_CELLS, None)
             many = (
-                f"line {reader.line_num} has {len(extra)} cells more than the header: quote the text" if extra else ""
+                f"line {reader.line_num} has {len(extra)} more cells than the header: quote the text" if extra else ""
             )
             yield Row(dict(values), many)
 
