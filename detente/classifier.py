@@ -1,6 +1,7 @@
 """Classifier: statements in, scores out. One road from text to score; one statement is a list of one."""
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from detente.artifact import TOKENIZER, Manifest, check_files, read_manifest, resolve_folder
+from detente.artifact import TOKENIZER, ArtifactError, Manifest, check_files, read_manifest, resolve_folder
 from detente.calibration import compute_probabilities
 from detente.encoding import StatementEncoder, Window, load_tokenizer
 from detente.labels import HEADS, MAX_LEVEL
@@ -26,8 +27,9 @@ class Classifier:
     Make one with ``Classifier.from_pretrained()``. Safe to call from several threads.
     """
 
-    def __init__(self, manifest: Manifest, encoder: StatementEncoder, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, encoder: StatementEncoder, runtime: Runtime) -> None:
         """Joins the parts; ``from_pretrained`` is the usual way."""
+        self.folder = folder
         self.manifest = manifest
         self._encoder = encoder
         self._runtime = runtime
@@ -61,7 +63,7 @@ class Classifier:
             max_tokens=manifest.max_tokens,
             overlap_tokens=manifest.overlap_tokens,
         )
-        return cls(manifest, encoder, open_runtime(folder, manifest, backend=backend, device=device))
+        return cls(folder, manifest, encoder, open_runtime(folder, manifest, backend=backend, device=device))
 
     @property
     def backend(self) -> Backend:
@@ -72,6 +74,40 @@ class Classifier:
     def device(self) -> str:
         """Where the network runs."""
         return self._runtime.device
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Copies the whole artifact into a folder, from which ``from_pretrained`` loads it again.
+
+        Raises:
+            FileExistsError: The folder exists and is not empty.
+        """
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise FileExistsError(f"{target} is not empty: choose another folder, or empty it first")
+        shutil.copytree(self.folder, target, dirs_exist_ok=True)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Uploads the whole artifact to a model repository on the hub, which is made if need be.
+
+        Args:
+            repo_id: Such as ``your-name/detente-tuned``.
+            private: Make a new repository private.
+            token: Hub token; None takes the one that ``hf auth login`` stored.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ArtifactError: huggingface_hub is not installed.
+        """
+        try:
+            from huggingface_hub import HfApi
+        except ModuleNotFoundError as error:
+            raise ArtifactError("push_to_hub needs huggingface_hub: pip install 'detente[torch]'") from error
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        commit = api.upload_folder(repo_id=repo_id, folder_path=self.folder, commit_message=self.manifest.model_version)
+        return str(commit)
 
     def score(self, text: str | Statement, speaker: str | None = None, counterpart: str | None = None) -> Score:
         """Scores one statement.
@@ -162,8 +198,8 @@ class Classifier:
         ]
         if len(words) > _MAX_EXPLAINED_WORDS:
             raise StatementError(
-                f"text has {len(words):,} words, at most {_MAX_EXPLAINED_WORDS:,} can be explained, as each is left out "
-                "in turn: explain a passage of it"
+                f"text has {len(words):,} words, at most {_MAX_EXPLAINED_WORDS:,} can be explained, as each is left out"
+                " in turn: explain a passage of it"
             )
         without = [f"{whole.text[: w.start()]}{whole.text[w.end() :]}" for w in words]
         kept = [(w, text) for w, text in zip(words, without, strict=True) if text.strip()]

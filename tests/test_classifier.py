@@ -121,7 +121,10 @@ def test_review_follows_the_threshold(classifier: Classifier) -> None:
     for threshold, expected in ((0.0, False), (1.01, True)):
         calibration = dataclasses.replace(manifest.calibration, review_below=threshold)
         changed = Classifier(
-            dataclasses.replace(manifest, calibration=calibration), classifier._encoder, classifier._runtime
+            classifier.folder,
+            dataclasses.replace(manifest, calibration=calibration),
+            classifier._encoder,
+            classifier._runtime,
         )
         assert {score.needs_review for score in changed.score_many(STATEMENTS)} == {expected}
 
@@ -281,3 +284,24 @@ def test_golden_scores(torch_classifier: Classifier, golden: Callable[[str, Any]
     ]
     for row, expected in zip(found, golden("scores", found), strict=True):
         assert row == pytest.approx(expected, abs=GOLDEN_TOLERANCE)
+
+
+def test_saved_folder_loads_the_same(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save_pretrained(tmp_path / "copy")
+    assert Classifier.from_pretrained(tmp_path / "copy").score_many(STATEMENTS) == classifier.score_many(STATEMENTS)
+    with pytest.raises(FileExistsError, match="not empty"):
+        classifier.save_pretrained(tmp_path / "copy")
+
+
+def test_push_uploads_the_whole_folder(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    calls: list[tuple[str, object]] = []
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda _, repo_id, **__: calls.append(("make", repo_id)))
+    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", lambda _, **k: calls.append(("send", k["folder_path"])))
+    classifier.push_to_hub("someone/model")
+    assert calls == [("make", "someone/model"), ("send", classifier.folder)]
+
+
+def test_explaining_a_long_text_is_refused(classifier: Classifier) -> None:
+    with pytest.raises(StatementError, match="at most 1,000"):
+        classifier.explain("word " * 1_001)
