@@ -1,8 +1,8 @@
 """The saved folder: its file names, its format version, how it is saved, checked and found.
 
 A folder holds ``config.json`` (network, labels, calibration, provenance and the hash of every other file),
-``tokenizer.json`` and weights: the whole network (``model.safetensors``), or what training changed in a base that is
-fetched elsewhere (``adapter/``), or an ONNX graph (``model.int8.onnx``), or several of them.
+``tokenizer.json`` and weights: the whole network (``model.safetensors``), or all but the embeddings of a base that is
+fetched elsewhere (``layers.int8.safetensors``), or an ONNX graph (``model.int8.onnx``), or several of them.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ FORMAT_VERSION: Final = 1
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
 WEIGHTS: Final = "model.safetensors"
-ADAPTER: Final = "adapter"
+LAYERS: Final = "layers.int8.safetensors"
 ONNX: Final = "model.int8.onnx"
 SECTION: Final = "detente"
 """The key of ``config.json`` under which everything but the network's shape stands."""
@@ -139,6 +139,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.suffix in {".safetensors", ".onnx", ".json"} and p != path
     }
+    if "encoder" in config:  # transformers notes the folder that the base was read from
+        config["encoder"]["_name_or_path"] = manifest.base_model
     config[SECTION] = dataclasses.asdict(dataclasses.replace(manifest, files=hashes))
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

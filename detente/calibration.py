@@ -21,7 +21,7 @@ class HeadCalibration:
 
     Attributes:
         temperature: Above 0; above 1 flattens.
-        bias: One value for each logit; for hostility one value that shifts all four cumulative logits.
+        bias: One value for each logit, or one for all; for hostility they keep the cumulative logits falling.
     """
 
     temperature: float = 1.0
@@ -96,10 +96,12 @@ def fit_categorical(logits: Array, targets: npt.NDArray[np.int64], weights: Arra
 def fit_ordinal(
     logits: Array, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], weights: Array
 ) -> HeadCalibration:
-    """Temperature and shift that minimise the weighted interval-censored negative log-likelihood.
+    """Temperature and four biases that minimise the weighted interval-censored negative log-likelihood.
+
+    The biases move the thresholds between the levels; the calibrated logits fall along each row as the raw ones do.
 
     Args:
-        logits: (n, 4) falling cumulative logits.
+        logits: (n, 4) falling cumulative logits, at the same distance from one another in every row.
         low: (n,) lowest level allowed.
         high: (n,) highest level allowed.
         weights: (n,) row weights.
@@ -108,15 +110,20 @@ def fit_ordinal(
 
     levels = np.arange(MAX_LEVEL + 1)
     allowed = (levels >= low[:, None]) & (levels <= high[:, None])
+    gaps = -np.diff(logits[0])
+
+    def build(parameters: Array) -> HeadCalibration:
+        """Parameters: log scale, first bias, and the logs of the factors by which the gaps grow."""
+        scale, first = float(np.exp(parameters[0])), float(parameters[1])
+        changes = gaps * scale * (1 - np.exp(parameters[2:]))
+        return HeadCalibration(1 / scale, tuple(float(b) for b in first + np.concatenate([[0.0], np.cumsum(changes)])))
 
     def loss(parameters: Array) -> float:
-        fitted = HeadCalibration(float(np.exp(-parameters[0])), (float(parameters[1]),))
-        inside = (compute_probabilities("hostility", logits, fitted) * allowed).sum(axis=1)
+        inside = (compute_probabilities("hostility", logits, build(parameters)) * allowed).sum(axis=1)
         penalty = 1e-3 * float(np.square(parameters).sum())
         return float(np.average(-np.log(inside + 1e-12), weights=weights)) + penalty
 
-    best = minimize(loss, np.zeros(2), method="L-BFGS-B").x
-    return HeadCalibration(float(np.exp(-best[0])), (float(best[1]),))
+    return build(minimize(loss, np.zeros(1 + MAX_LEVEL), method="L-BFGS-B").x)
 
 
 def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: float) -> float:

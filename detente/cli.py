@@ -131,6 +131,8 @@ def info(model: Model = None, as_json: AsJson = False) -> None:
         print(json.dumps(facts))
         return
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(f"[bold]{name}[/]", escape(str(value)))
     console.print(table)

@@ -123,11 +123,11 @@ def evaluate(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str,
 def _report_head(
     head: str, rows: Sequence[LabelledStatement], probabilities: npt.NDArray[np.float64]
 ) -> dict[str, Any] | None:
-    """Figures of one head on the rows of one source; None if fewer than ten rows have an exact label."""
+    """Figures of one head on one source; None if fewer than ten rows have an exact label, or all have the same."""
     labels = HEADS[head]
     truth = np.array([_exact_label(head, row) for row in rows])
     known = truth >= 0
-    if known.sum() < 10:
+    if known.sum() < 10 or len(np.unique(truth[known])) < 2:
         return None
     truth, probabilities = truth[known], probabilities[known]
     predicted = probabilities.argmax(axis=1)

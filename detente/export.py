@@ -1,43 +1,42 @@
-"""A trained folder to the shipped form: an int8 ONNX graph, and an adapter on the base encoder."""
+"""A trained folder to the shipped form: an int8 ONNX graph, and for torch int8 layers on the base encoder."""
 
 import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from peft import LoraConfig, get_peft_model
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from detente.artifact import ADAPTER, CONFIG, ONNX, TOKENIZER, WEIGHTS, ArtifactError, read_manifest, write_manifest
+from detente.artifact import CONFIG, LAYERS, ONNX, TOKENIZER, WEIGHTS, ArtifactError, read_manifest, write_manifest
 from detente.labels import HEADS
-from detente.model import HEAD_MODULES, DetenteModel, build_model
-from detente.runtime import find_base, load_network
+from detente.model import DetenteModel, build_model
+from detente.quantisation import is_quantised, quantise_graph, quantise_rows
+from detente.runtime import SCALE_SUFFIX, find_base, load_network
 
 logger = logging.getLogger(__name__)
 
 
-def export(folder: Path, output: Path, *, adapter_rank: int) -> Path:
-    """Writes the shipped form of a trained folder.
+def export(folder: Path, output: Path) -> Path:
+    """Writes the shipped form of a trained folder: the graph, the layers, the tokenizer and the manifest.
 
-    The change that training made to each linear layer of the encoder is cut to ``adapter_rank`` by singular values and
-    stored as a PEFT adapter; the graph is made from the network with that cut change, so that both forms are one model.
+    The graph is made from the network as torch loads it from the layers, so both forms have the same weights.
 
     Args:
         folder: An artifact with ``model.safetensors``.
         output: Folder to write; emptied first.
-        adapter_rank: Rank of the adapter.
 
     Returns:
         ``output``.
 
     Raises:
-        ArtifactError: ``folder`` is no complete artifact or lies in ``output``, or its base cannot be found.
+        ArtifactError: ``folder`` is no complete artifact or lies in ``output``, its base cannot be found, or training
+            changed the embeddings.
     """
     if folder.resolve().is_relative_to(output.resolve()):
-        raise ArtifactError(
-            f"the output {output} holds the model {folder}, and would be emptied: choose another folder"
-        )
+        raise ArtifactError(f"the output {output} holds the model {folder} and would be emptied: choose another")
     manifest = read_manifest(folder)
     base = find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)
     trained = load_network(folder, manifest)
@@ -46,53 +45,38 @@ def export(folder: Path, output: Path, *, adapter_rank: int) -> Path:
     output.mkdir(parents=True)
     for name in (TOKENIZER, CONFIG):
         shutil.copy(folder / name, output / name)
-    write_adapter(trained, base, output / ADAPTER, adapter_rank)
+    write_layers(trained, build_model(str(base)), output / LAYERS)
     write_graph(load_network(output, manifest), output / ONNX)
     write_manifest(output, manifest)
     return output
 
 
-def write_adapter(trained: DetenteModel, base: Path, output: Path, rank: int) -> None:
-    """Stores a trained network as a PEFT adapter on its base, in half precision.
+def write_layers(trained: DetenteModel, start: DetenteModel, path: Path) -> None:
+    """Stores all weights but the base encoder's embeddings; large matrices in int8 with one scale a row.
 
-    Linear layers of the encoder get a low-rank change; biases, layer norms, role tokens and heads are stored whole.
+    Args:
+        trained: The trained network.
+        start: The network on its base, untrained.
+        path: A safetensors file to write.
 
     Raises:
-        ArtifactError: Training changed something else, such as the word embeddings: the adapter could not carry it.
+        ArtifactError: Training changed the embeddings, which the base brings along.
     """
-    network = build_model(str(base))
-    linear = [n for n, m in network.named_modules() if isinstance(m, nn.Linear) and n.startswith("encoder.")]
-    norms = [n for n, m in network.named_modules() if isinstance(m, nn.LayerNorm)]
-    whole = (*HEAD_MODULES, *norms)
-    source = trained.state_dict()
-    for name, tensor in network.state_dict().items():
-        carried = name.startswith(whole) or name.endswith(".bias") or name.removesuffix(".weight") in linear
-        if not carried and not torch.equal(tensor, source[name]):
-            raise ArtifactError(
-                f"{name} differs from the base encoder's: train with freeze_embeddings, or ship {WEIGHTS}"
-            )
-    adapted = get_peft_model(
-        network, LoraConfig(r=rank, lora_alpha=rank, target_modules=linear, modules_to_save=list(whole), bias="all")
-    )
-    kept = total = 0.0
-    with torch.no_grad():
-        for name, parameter in adapted.base_model.model.named_parameters():
-            origin = name.replace("base_layer.", "").replace("modules_to_save.default.", "")
-            if origin in source and origin.removesuffix(".weight") not in linear:
-                parameter.copy_(source[origin])
-        for name in linear:
-            layer = adapted.base_model.model.get_submodule(name)
-            u, s, v = torch.linalg.svd(source[f"{name}.weight"] - layer.base_layer.weight, full_matrices=False)
-            used = min(rank, len(s))
-            root = s[:used].sqrt()
-            layer.lora_B["default"].weight.zero_()[:, :used] = u[:, :used] * root
-            layer.lora_A["default"].weight.zero_()[:used] = root[:, None] * v[:used]
-            kept += float(s[:rank].square().sum())
-            total += float(s.square().sum())
-    logger.info(
-        "rank %d keeps %.1f %% of the squared change of the linear layers", rank, 100 * kept / max(total, 1e-12)
-    )
-    adapted.half().save_pretrained(output)
+    embeddings = [n for n, m in start.encoder.named_modules(prefix="encoder") if isinstance(m, nn.Embedding)]
+    before = start.state_dict()
+    stored: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
+    for name, tensor in trained.state_dict().items():
+        if name.removesuffix(".weight") in embeddings:
+            if not torch.equal(tensor, before[name]):
+                raise ArtifactError(f"{name} differs from the base's: train with freeze_embeddings, or ship {WEIGHTS}")
+            continue
+        values = tensor.float().numpy()
+        if is_quantised(values.shape):
+            stored[name], stored[name + SCALE_SUFFIX] = quantise_rows(values)
+        else:
+            stored[name] = values
+    save_file(stored, path)
+    logger.info("wrote %s: %d tensors, %.1f MiB", path, len(stored), path.stat().st_size / 2**20)
 
 
 class _TupleOutput(nn.Module):
@@ -108,7 +92,7 @@ class _TupleOutput(nn.Module):
 
 
 def write_graph(network: DetenteModel, path: Path) -> None:
-    """Writes an ONNX graph with int8 weights (one scale a channel) and dynamically quantised activations."""
+    """Writes an ONNX graph with int8 weights, and int8 activations scaled token by token."""
     plain = path.with_suffix(".fp32")
     role = network.config.encoder.vocab_size
     ids = torch.tensor([[1, role, role + 1, 2, 3, 4]] * 2)
@@ -125,5 +109,14 @@ def write_graph(network: DetenteModel, path: Path) -> None:
         external_data=False,
         verbose=False,
     )
-    quantize_dynamic(plain, path, weight_type=QuantType.QInt8, per_channel=True)
+    onnx.save(strip_notes(quantise_graph(onnx.load(plain))), path)
     plain.unlink()
+
+
+def strip_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Removes the exporter's notes: stack traces and paths of the machine that exported. Returns the same model."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model

@@ -61,13 +61,17 @@ class DetenteOutput(ModelOutput):  # type: ignore[misc]  # untyped base
 
 
 class OrdinalHead(nn.Module):
-    """A cumulative-link head: one latent score, and thresholds that rise by positive steps."""
+    """A cumulative-link head: one latent score, and thresholds that rise by positive steps.
+
+    The steps start at 3: rows whose label is an interval up to the highest level pull the latent score over the first
+    threshold, and must not thereby pull it over the others.
+    """
 
     def __init__(self, features: int, thresholds: int) -> None:
         """Takes the size of the input and the number of thresholds, one less than the levels."""
         super().__init__()
         self.latent = nn.Linear(features, 1)
-        self.steps = nn.Parameter(torch.ones(thresholds))
+        self.steps = nn.Parameter(torch.full((thresholds,), 2.95))  # softplus(2.95) is 3
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, features) to (batch, thresholds) falling logits of "the level is at least k"."""

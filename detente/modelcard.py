@@ -6,9 +6,12 @@ from typing import Any, Final
 from detente.artifact import Manifest
 
 HEADLINES: Final[dict[str, tuple[str, float]]] = {
-    "dse_micro_f1": ("DSE valid, five classes from two directed calls: micro-F1", 100.0),
-    "dse_macro_f1": ("DSE valid, five classes from two directed calls: macro-F1", 100.0),
-    "dse_direction": ("DSE valid, one-way hostile rows: the right direction scores more against (%)", 100.0),
+    "dse_micro_f1": (
+        "DSE valid (pairs that its train part repeats left out), five classes from two directed calls: micro-F1",
+        100.0,
+    ),
+    "dse_macro_f1": ("the same: macro-F1", 100.0),
+    "dse_direction": ("the same, one-way hostile pairs: the right direction scores more against (%)", 100.0),
     "newsmtsc_mt_macro_f1": ("NewsMTSC dev (mt), stance of the author toward the target: macro-F1", 100.0),
     "plv_conflict_macro_f1": ("PLV, held-out part of train, conflict against co-operation: macro-F1", 1.0),
     "plv_coercion_auc": ("PLV, held-out part of train, hostility of threats and coercion: AUC", 1.0),

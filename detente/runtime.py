@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from detente.artifact import ADAPTER, ONNX, WEIGHTS, ArtifactError, Manifest, hash_file
+from detente.artifact import LAYERS, ONNX, WEIGHTS, ArtifactError, Manifest, hash_file
 from detente.encoding import pad
 from detente.labels import HEADS
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["onnx", "torch"]
 Logits = dict[str, npt.NDArray[np.float64]]
+SCALE_SUFFIX: Final = ".scale"
+"""Added to the name of int8 weights for that of their scales."""
 _OUTPUTS: Final = tuple(HEADS)
 
 
@@ -35,9 +37,8 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """Runs the int8 graph with onnxruntime.
 
-    Activations are quantised with one scale a tensor, so a batch would let its members change each other's numbers.
-    Each sequence therefore runs alone, without padding, and the cores share the sequences instead: the score is the
-    same in any company, and on a CPU this is no slower (docs/decisions/0005-int8.md).
+    Each sequence runs alone, without padding, and the cores share the sequences: on a CPU this is no slower than padded
+    batches, and a score is the same to the last bit in any company (docs/decisions/0005-int8.md).
     """
 
     backend: Backend = "onnx"
@@ -131,12 +132,13 @@ def open_runtime(folder: Path, manifest: Manifest, *, backend: Backend | None, d
 
 
 def load_network(folder: Path, manifest: Manifest) -> "DetenteModel":
-    """The network of a folder in torch: its own weights, or its adapter merged into the base.
+    """The network of a folder in torch: its own weights, or its layers on the base.
 
     Raises:
         ArtifactError: torch is missing, the base cannot be found or is another one, or the folder has no torch weights.
     """
     try:
+        import torch
         import transformers  # noqa: F401  # the error below names the extra
     except ModuleNotFoundError as error:
         raise ArtifactError("the torch backend needs torch and transformers: pip install 'detente[torch]'") from error
@@ -146,14 +148,19 @@ def load_network(folder: Path, manifest: Manifest) -> "DetenteModel":
         loaded = DetenteModel.from_pretrained(folder, attn_implementation="eager")
         assert isinstance(loaded, DetenteModel)
         return loaded
-    if not (folder / ADAPTER).is_dir():
-        raise ArtifactError(f"{folder} has neither {WEIGHTS} nor {ADAPTER}/: it can only run with backend='onnx'")
-    from peft import PeftModel
+    if not (folder / LAYERS).is_file():
+        raise ArtifactError(f"{folder} has neither {WEIGHTS} nor {LAYERS}: it can only run with backend='onnx'")
+    from safetensors.numpy import load_file
 
-    base = find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)
-    merged = PeftModel.from_pretrained(build_model(str(base)), folder / ADAPTER).merge_and_unload()
-    assert isinstance(merged, DetenteModel)
-    return merged
+    network = build_model(str(find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)))
+    stored = load_file(folder / LAYERS)
+    state = network.state_dict()
+    for name, values in stored.items():
+        if not name.endswith(SCALE_SUFFIX):
+            scale = stored.get(name + SCALE_SUFFIX, np.float32(1))
+            state[name] = torch.from_numpy(np.asarray(values * scale, dtype=np.float32))
+    network.load_state_dict(state)
+    return network
 
 
 def find_base(

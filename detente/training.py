@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from detente.artifact import ADAPTER, CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
+from detente.artifact import CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
 from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_categorical, fit_ordinal
 from detente.classifier import Classifier
 from detente.config import OptimiserConfig, RunConfig
@@ -246,13 +246,12 @@ def make_optimiser(network: torch.nn.Module, settings: OptimiserConfig) -> torch
 
 
 def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tokenizer_path: str) -> None:
-    """Writes a complete, uncalibrated artifact: network, adapter if it has one, tokenizer and manifest."""
+    """Writes a complete, uncalibrated artifact: network (adapters merged), tokenizer and manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     if config.optimiser.adapter_rank is not None:
         from peft import PeftModel
 
         assert isinstance(network, PeftModel)
-        network.save_pretrained(folder / ADAPTER)
         network = network.merge_and_unload()
     assert isinstance(network, DetenteModel)
     network.save_pretrained(folder)

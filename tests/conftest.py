@@ -135,10 +135,10 @@ def trained(make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def shipped_form(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the tiny artifact as a graph and an adapter of rank 4. Read only."""
+    """Folder of the tiny artifact in its shipped form: a graph and layers. Read only."""
     from detente.export import export
 
-    return export(trained, tmp_path_factory.mktemp("shipped") / "model", adapter_rank=4)
+    return export(trained, tmp_path_factory.mktemp("shipped") / "model")
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_bad_csv_rows_keep_their_reason(run: Run, tmp_path: Path) -> None:
     path.write_text("text,speaker\nNo, thanks, all.,Norway\nshort\n\nNews.,Norway\n", encoding="utf-8")
     assert run("score", str(path), "-o", str(tmp_path / "out.jsonl")).code == 0
     long, short, good = read_rows(tmp_path / "out.jsonl")
-    assert "cells more than the header: quote the text" in long["error"]
+    assert "more cells than the header: quote the text" in long["error"]
     assert short["error"] is None and good["error"] is None
 
 

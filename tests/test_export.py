@@ -1,45 +1,25 @@
-"""Export: the adapter carries what training changed, and refuses what it cannot carry."""
+"""Export: the shipped form carries what training changed, and refuses what it cannot carry."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from detente.artifact import ADAPTER, CONFIG, ONNX, WEIGHTS, ArtifactError, check_files, read_manifest
-from detente.export import export, write_adapter
+from detente.artifact import CONFIG, LAYERS, ONNX, WEIGHTS, ArtifactError, check_files, read_manifest
+from detente.export import export, write_layers
 from detente.model import DetenteModel, build_model
-from detente.runtime import load_network
+from detente.runtime import SCALE_SUFFIX, load_network
 
-HALF_TOLERANCE = 5e-3
-"""On logits: the adapter is stored with 11 significant bits."""
-FULL_RANK = 32
-"""The tiny base's hidden size."""
-
-
-def run(network: torch.nn.Module) -> torch.Tensor:
-    """Stance logits of a few sequences, (3, 3)."""
-    ids = torch.tensor([[2, 150, 151, 60, 61, 3], [2, 152, 153, 70, 71, 3], [2, 150, 153, 80, 81, 3]])
-    roles = ids >= 150
-    ids = torch.where(roles, ids - 150 + network.config.encoder.vocab_size, ids)
-    with torch.inference_mode():
-        stance: torch.Tensor = network.eval()(ids, torch.ones_like(ids)).stance
-    return stance
+WEIGHT_TOLERANCE = 1 / 250
+"""Of a row's largest weight: half a step of 127 levels."""
 
 
 def test_shipped_form_holds_what_it_should(shipped_form: Path) -> None:
     names = {p.relative_to(shipped_form).as_posix() for p in shipped_form.rglob("*") if p.is_file()}
-    assert {CONFIG, ONNX, "tokenizer.json", f"{ADAPTER}/adapter_config.json"} <= names
-    assert f"{ADAPTER}/adapter_model.safetensors" in names
-    assert WEIGHTS not in names
-    assert not {name for name in names if name.endswith((".fp32", ".data"))}
+    assert names == {CONFIG, LAYERS, ONNX, "tokenizer.json"}
     check_files(shipped_form, read_manifest(shipped_form))
-
-
-def test_adapter_names_no_path_of_the_machine(shipped_form: Path) -> None:
-    """The base is found by the manifest; the adapter's own note of it would be a path of whoever exported."""
-    text = (shipped_form / ADAPTER / "adapter_config.json").read_text(encoding="utf-8")
-    assert str(Path.home()) not in text and "/tmp" not in text  # noqa: S108  # looked for, not written to
 
 
 def test_manifest_is_kept(trained: Path, shipped_form: Path) -> None:
@@ -48,18 +28,29 @@ def test_manifest_is_kept(trained: Path, shipped_form: Path) -> None:
     assert after.files != before.files
 
 
-def test_full_rank_adapter_is_the_network(trained: Path, tiny_base: Path, tmp_path: Path) -> None:
-    network = load_network(trained, read_manifest(trained))
-    exported = export(trained, tmp_path / "full", adapter_rank=FULL_RANK)
-    found, expected = run(load_network(exported, read_manifest(exported))), run(network)
-    torch.testing.assert_close(found, expected, atol=HALF_TOLERANCE, rtol=0)
-    assert (run(build_model(str(tiny_base))) - expected).abs().max() > 10 * HALF_TOLERANCE
+def test_layers_on_the_base_are_the_network(trained: Path, tiny_base: Path, shipped_form: Path) -> None:
+    expected = load_network(trained, read_manifest(trained)).state_dict()
+    found = load_network(shipped_form, read_manifest(shipped_form)).state_dict()
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        size = tensor.abs().amax(-1, keepdim=True) if tensor.ndim > 1 else tensor.abs().max()
+        assert ((found[name] - tensor).abs() <= WEIGHT_TOLERANCE * size + 1e-6).all(), name
+    start = build_model(str(tiny_base)).state_dict()
+    layer = next(name for name in start if "query.weight" in name)
+    assert not torch.allclose(start[layer], expected[layer], atol=1e-4), "training changed nothing"
 
 
-def test_rank_above_the_layers_size_is_full_rank(trained: Path, tiny_base: Path, tmp_path: Path) -> None:
-    network = load_network(trained, read_manifest(trained))
-    write_adapter(network, tiny_base, tmp_path / ADAPTER, 2 * FULL_RANK)
-    assert (tmp_path / ADAPTER / "adapter_model.safetensors").is_file()
+def test_layers_leave_the_embeddings_to_the_base(shipped_form: Path) -> None:
+    stored = load_file(shipped_form / LAYERS)
+    assert not [name for name in stored if "word_embeddings" in name]
+    assert {values.dtype.name for values in stored.values()} <= {"int8", "float32"}
+    assert all(name.removesuffix(SCALE_SUFFIX) in stored for name in stored)
+
+
+def test_no_file_names_a_path_of_the_machine(shipped_form: Path) -> None:
+    package = str(Path(torch.__file__).parent.parent).encode()
+    for path in shipped_form.iterdir():
+        assert package not in path.read_bytes(), path.name
 
 
 @pytest.mark.parametrize("table", ["word_embeddings", "position_embeddings"])
@@ -68,13 +59,14 @@ def test_changed_embeddings_are_refused(trained: Path, tiny_base: Path, tmp_path
     with torch.no_grad():
         getattr(network.encoder.embeddings, table).weight[7] += 0.01
     with pytest.raises(ArtifactError, match=rf"{table}\.weight differs.*freeze_embeddings"):
-        write_adapter(network, tiny_base, tmp_path / ADAPTER, 4)
+        write_layers(network, build_model(str(tiny_base)), tmp_path / LAYERS)
 
 
 def test_export_onto_itself_is_refused_and_harms_nothing(trained: Path, tmp_path: Path) -> None:
     """The output is emptied first: an output that holds the input would lose the model."""
     folder = Path(shutil.copytree(trained, tmp_path / "run" / "model"))
     for output in (folder, folder.parent):
-        with pytest.raises((ArtifactError, ValueError)):
-            export(folder, output, adapter_rank=4)
+        with pytest.raises(ArtifactError, match="would be emptied"):
+            export(folder, output)
         check_files(folder, read_manifest(folder))
+    assert (folder / WEIGHTS).is_file()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detente.artifact import ADAPTER, ONNX, WEIGHTS, ArtifactError, hash_file, read_manifest
+from detente.artifact import LAYERS, ONNX, WEIGHTS, ArtifactError, hash_file, read_manifest
 from detente.classifier import Classifier
 from detente.encoding import StatementEncoder, load_tokenizer
 from detente.records import Statement
@@ -63,7 +63,7 @@ def test_shapes_and_order(onnx: Runtime, torch_runtime: Runtime, sequences: list
 
 
 def test_onnx_agrees_with_torch(shipped_form: Path) -> None:
-    """The graph and the adapter are one model: only quantisation stands between them."""
+    """The graph and the layers are one model: only the rounding of activations stands between them."""
     statements = [Statement(text, "Norway", "Canada") for text in TEXTS]
     graph, network = (Classifier.from_pretrained(shipped_form, backend=b) for b in ("onnx", "torch"))
     for found, expected in zip(graph.score_many(statements), network.score_many(statements), strict=True):
@@ -108,8 +108,10 @@ def test_backend_and_device_errors(trained: Path, shipped_form: Path) -> None:
 
 
 def test_graph_alone_cannot_run_on_torch(shipped_form: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(shipped_form, tmp_path / "model", ignore=shutil.ignore_patterns(ADAPTER)))
-    with pytest.raises(ArtifactError, match=r"neither model\.safetensors nor adapter/.*backend='onnx'"):
+    folder = Path(shutil.copytree(shipped_form, tmp_path / "model", ignore=shutil.ignore_patterns(LAYERS)))
+    with pytest.raises(
+        ArtifactError, match=r"neither model\.safetensors nor layers\.int8\.safetensors.*backend='onnx'"
+    ):
         load_network(folder, read_manifest(folder))
     assert (folder / ONNX).is_file()
 

@@ -15,7 +15,7 @@ from conftest import LEARNS, MakeConfig, make_rows
 from safetensors.torch import load_file
 
 from detente import training
-from detente.artifact import ADAPTER, WEIGHTS, check_files, read_manifest
+from detente.artifact import WEIGHTS, check_files, read_manifest
 from detente.calibration import Calibration, HeadCalibration
 from detente.classifier import Classifier
 from detente.corpus import write_parquet
@@ -107,12 +107,9 @@ def test_frozen_embeddings_stay_and_the_rest_moves(trained: Path, tiny_base: Pat
     assert not torch.equal(weights[f"encoder.{layer}"], base[layer])
 
 
-def test_lora_run_saves_an_adapter_and_scores(make_config: MakeConfig, tiny_base: Path, tmp_path: Path) -> None:
+def test_lora_run_is_merged_and_scores(make_config: MakeConfig, tiny_base: Path, tmp_path: Path) -> None:
     folder = finetune(make_config(tmp_path, **{"optimiser.adapter_rank": 4}))
-    settings = json.loads((folder / ADAPTER / "adapter_config.json").read_text())
-    assert settings["r"] == 4
     check_files(folder, read_manifest(folder))
-    assert f"{ADAPTER}/adapter_model.safetensors" in read_manifest(folder).files
     layer = "encoder.layer.0.attention.self.query.weight"
     change = load_weights(folder)[f"encoder.{layer}"] - load_file(tiny_base / WEIGHTS)[layer]
     assert 1 <= int(torch.linalg.matrix_rank(change, atol=1e-6)) <= 4

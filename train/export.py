@@ -12,10 +12,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="folder made by train.finetune")
     parser.add_argument("output", type=Path, help="folder to write; it is emptied first")
-    parser.add_argument("--rank", type=int, default=64, help="rank of the adapter (default 64)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    print(export(arguments.model, arguments.output, adapter_rank=arguments.rank))
+    print(export(arguments.model, arguments.output))
 
 
 if __name__ == "__main__":
