@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detente.calibration import compute_probabilities
+from detente.calibration import HeadCalibration, compute_probabilities, fit_categorical
 from detente.classifier import Classifier
 from detente.corpus import stable_fraction
 from detente.labels import HEADS, MAX_LEVEL, SENTIMENTS, STANCES
@@ -316,8 +316,6 @@ def measure_calibration(rows: Sequence[LabelledStatement], classifier: Classifie
     The shipped calibration was fitted on validation rows. So that it is not judged on rows that it saw, the
     cross-fitted figure fits on one half of the groups and measures on the other, both ways.
     """
-    from detente.calibration import HeadCalibration, fit_categorical
-
     trained = classifier.manifest.run.get("data", {}).get("weights", {})
     known = [row for row in rows if row.stance is not None and (row.source in trained or not trained)]
     truth = np.array([STANCES.index(row.stance or "") for row in known])

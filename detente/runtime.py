@@ -37,8 +37,8 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """Runs the int8 graph with onnxruntime.
 
-    Each sequence runs alone, without padding, and the cores share the sequences: on a CPU this is no slower than padded
-    batches, and a score is the same to the last bit in any company (docs/decisions/0005-int8.md).
+    Each sequence runs alone, without padding, and the cores share the sequences, so that a score is the same to the
+    last bit in any company (docs/decisions/0005-int8.md).
     """
 
     backend: Backend = "onnx"
