@@ -71,13 +71,12 @@ def compute_probabilities(head: str, logits: Array, calibration: HeadCalibration
     return probabilities
 
 
-def fit_categorical(logits: Array, targets: npt.NDArray[np.int64], weights: Array) -> HeadCalibration:
-    """Temperature and bias that minimise the weighted negative log-likelihood.
+def fit_categorical(logits: Array, targets: npt.NDArray[np.int64]) -> HeadCalibration:
+    """Temperature and bias that minimise the negative log-likelihood.
 
     Args:
         logits: (n, labels).
         targets: (n,) label indices.
-        weights: (n,) row weights.
     """
     from scipy.optimize import minimize
 
@@ -87,16 +86,14 @@ def fit_categorical(logits: Array, targets: npt.NDArray[np.int64], weights: Arra
         scaled = logits * np.exp(parameters[0]) + parameters[1:]
         top = scaled.max(axis=1, keepdims=True)
         log_sum = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
-        return float(np.average(log_sum - scaled[rows, targets], weights=weights) + 1e-3 * np.square(parameters).sum())
+        return float(np.mean(log_sum - scaled[rows, targets]) + 1e-3 * np.square(parameters).sum())
 
     best = minimize(loss, np.zeros(1 + logits.shape[1]), method="L-BFGS-B").x
     return HeadCalibration(float(np.exp(-best[0])), tuple(float(b) for b in best[1:] - best[1:].mean()))
 
 
-def fit_ordinal(
-    logits: Array, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], weights: Array
-) -> HeadCalibration:
-    """Temperature and four biases that minimise the weighted interval-censored negative log-likelihood.
+def fit_ordinal(logits: Array, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> HeadCalibration:
+    """Temperature and four biases that minimise the interval-censored negative log-likelihood.
 
     The biases move the thresholds between the levels; the calibrated logits fall along each row as the raw ones do.
 
@@ -104,7 +101,6 @@ def fit_ordinal(
         logits: (n, 4) falling cumulative logits, at the same distance from one another in every row.
         low: (n,) lowest level allowed.
         high: (n,) highest level allowed.
-        weights: (n,) row weights.
     """
     from scipy.optimize import minimize
 
@@ -121,7 +117,7 @@ def fit_ordinal(
     def loss(parameters: Array) -> float:
         inside = (compute_probabilities("hostility", logits, build(parameters)) * allowed).sum(axis=1)
         penalty = 1e-3 * float(np.square(parameters).sum())
-        return float(np.average(-np.log(inside + 1e-12), weights=weights)) + penalty
+        return float(np.mean(-np.log(inside + 1e-12))) + penalty
 
     return build(minimize(loss, np.zeros(1 + MAX_LEVEL), method="L-BFGS-B").x)
 

@@ -330,7 +330,7 @@ def measure_calibration(rows: Sequence[LabelledStatement], classifier: Classifie
         correct = probabilities.argmax(axis=1) == truth
         return measure_calibration_error(probabilities.max(axis=1), correct)
 
-    fitted = [fit_categorical(logits[~part], truth[~part], np.ones(int((~part).sum()))) for part in (half, ~half)]
+    fitted = [fit_categorical(logits[~part], truth[~part]) for part in (half, ~half)]
     return {
         "rows": float(len(known)),
         "uncalibrated": measure([HeadCalibration(bias=(0.0,) * len(STANCES))]),

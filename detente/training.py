@@ -302,20 +302,14 @@ def fit_calibration(
     high = np.array([MISSING if r.hostility_high is None else r.hostility_high for r in rows])
     known = {"stance": stance != MISSING, "sentiment": sentiment != MISSING, "hostility": low != MISSING}
 
-    def ones(head: str) -> np.ndarray[Any, Any]:
-        return np.ones(int(known[head].sum()))
-
     heads = {
-        "stance": fit_categorical(logits["stance"][known["stance"]], stance[known["stance"]], ones("stance")),
+        "stance": fit_categorical(logits["stance"][known["stance"]], stance[known["stance"]]),
         "hostility": fit_ordinal(
             logits["hostility"][known["hostility"]],
             low[known["hostility"]],
             high[known["hostility"]],
-            ones("hostility"),
         ),
-        "sentiment": fit_categorical(
-            logits["sentiment"][known["sentiment"]], sentiment[known["sentiment"]], ones("sentiment")
-        ),
+        "sentiment": fit_categorical(logits["sentiment"][known["sentiment"]], sentiment[known["sentiment"]]),
     }
     kept = known["stance"]
     probabilities = compute_probabilities("stance", logits["stance"][kept], heads["stance"])
