@@ -180,10 +180,13 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
         figures["plv_conflict_macro_f1"] = score_macro_f1(conflict.astype(np.int64), predicted, 2)
         coercive = np.array([r in COERCIVE for r in root])
         figures["plv_coercion_auc"] = score_auc(coercive, hostility[index])
-    if len(index := pick("unscon")):
-        figures["unscon_conflict_auc"] = score_auc(
-            np.array([(rows[i].hostility_low or 0) > 0 for i in index]), hostility[index]
-        )
+    unscon = pick("unscon")
+    # A clause often lacks the words that make the conflict, so the two units are also told apart.
+    for name, prefix in (("conflict", ""), ("sentence_conflict", "ui-"), ("clause_conflict", "rst-")):
+        if len(index := np.array([i for i in unscon if rows[i].id.startswith(prefix)], dtype=np.int64)):
+            figures[f"unscon_{name}_auc"] = score_auc(
+                np.array([(rows[i].hostility_low or 0) > 0 for i in index]), hostility[index]
+            )
     polar = np.array([i for i in pick("mpqa") if rows[i].speaker and rows[i].stance != "neutral"], dtype=np.int64)
     if len(polar):
         positive = np.array([rows[i].stance == "favour" for i in polar])

@@ -16,6 +16,8 @@ HEADLINES: Final[dict[str, tuple[str, float]]] = {
     "plv_conflict_macro_f1": ("PLV, held-out part of train, conflict against co-operation: macro-F1", 1.0),
     "plv_coercion_auc": ("PLV, held-out part of train, hostility of threats and coercion: AUC", 1.0),
     "unscon_conflict_auc": ("UNSCon, held-out debate, conflict or not: AUC", 1.0),
+    "unscon_sentence_conflict_auc": ("the same, sentences alone", 1.0),
+    "unscon_clause_conflict_auc": ("the same, clauses alone", 1.0),
     "mpqa_polarity_accuracy": ("MPQA dev, holder to target, positive against negative: accuracy", 1.0),
 }
 """Headline figures of a report in the order of the card: what each is, and what to multiply it by."""

@@ -136,8 +136,21 @@ def test_unscon_and_mpqa() -> None:
     ]
     figures = headline(rows, predict_by({("opinion 0", "Norland"): "favour"}, {"speech 0": 3}))
     assert figures["unscon_conflict_auc"] == pytest.approx(3 / 4)
+    assert "unscon_sentence_conflict_auc" not in figures, "no id says that it is a sentence"
     # the stance of the second is undecided, which is not "positive", and so counts as negative; the third has no holder
     assert figures["mpqa_polarity_accuracy"] == 1.0
+
+
+def test_unscon_tells_sentences_from_clauses() -> None:
+    said = [("ui-1", 1), ("ui-2", 0), ("rst-1", 1), ("rst-2", 0)]
+    rows = [
+        replace(ROW, source="unscon", id=name, text=f"speech {name}", hostility_low=low, hostility_high=low and 4)
+        for name, low in said
+    ]
+    figures = headline(rows, predict_by({}, {"speech ui-1": 3, "speech rst-2": 3}))
+    assert figures["unscon_sentence_conflict_auc"] == 1.0
+    assert figures["unscon_clause_conflict_auc"] == 0.0
+    assert figures["unscon_conflict_auc"] == pytest.approx(1 / 2)
 
 
 def test_report_by_source_and_head() -> None:
