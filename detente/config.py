@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 
 class ConfigError(ValueError):
@@ -137,27 +137,95 @@ class RunConfig:
     report_to: str = "none"
 
     def __post_init__(self) -> None:
-        checks = {
-            "optimiser.epochs": self.optimiser.epochs > 0,
-            "optimiser.batch_size": self.optimiser.batch_size > 0,
-            "optimiser.learning_rate": self.optimiser.learning_rate > 0,
-            "optimiser.dropout": 0 <= self.optimiser.dropout < 1,
-            "optimiser.encoder_dropout": 0 <= self.optimiser.encoder_dropout < 1,
-            "data.neutral_share": all(0 < share <= 1 for share in self.data.neutral_share.values()),
-            "optimiser.label_smoothing": 0 <= self.optimiser.label_smoothing < 1,
-            "calibration.selective_risk": 0 < self.calibration.selective_risk < 1,
-            "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
-            "data.weights": bool(self.data.weights) and all(w > 0 for w in self.data.weights.values()),
-        }
-        if wrong := [key for key, fine in checks.items() if not fine]:
-            raise ConfigError(f"out of range: {', '.join(wrong)}; see the docstrings in detente/config.py")
+        _refuse_unless(
+            {
+                "optimiser.epochs": self.optimiser.epochs > 0,
+                "optimiser.batch_size": self.optimiser.batch_size > 0,
+                "optimiser.learning_rate": self.optimiser.learning_rate > 0,
+                "optimiser.dropout": 0 <= self.optimiser.dropout < 1,
+                "optimiser.encoder_dropout": 0 <= self.optimiser.encoder_dropout < 1,
+                "data.neutral_share": all(0 < share <= 1 for share in self.data.neutral_share.values()),
+                "optimiser.label_smoothing": 0 <= self.optimiser.label_smoothing < 1,
+                "calibration.selective_risk": 0 < self.calibration.selective_risk < 1,
+                "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
+                "data.weights": bool(self.data.weights) and all(w > 0 for w in self.data.weights.values()),
+            }
+        )
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+@dataclass(frozen=True, slots=True)
+class AttributionRunConfig:
+    """A training run of the attribution network.
+
+    Attributes:
+        name: Name of the run; part of the model version.
+        output: Folder for checkpoints and the finished network.
+        train: Parquet file of articles made by ``python -m data.build``.
+        validation: Parquet file of articles made by ``python -m data.build``.
+        base: The pretrained encoder; its embeddings stay as they are.
+        encoding: How long a window of an article may be.
+        epochs: Passes over the windows.
+        batch_size: Windows a step and device.
+        learning_rate: Peak rate of the encoder.
+        head_learning_rate: Peak rate of the heads.
+        warmup_ratio: Share of the steps in which the rate rises.
+        weight_decay: AdamW's weight decay.
+        dropout: Dropout in the encoder and before the heads, in [0, 1).
+        link_weight: Weight of the pointers' losses beside the tags' losses, 0 or more.
+        max_articles: Take at most this many articles of each part; None takes all.
+        bf16: Compute in bfloat16.
+        save_steps: Steps between checkpoints, from which a killed run resumes.
+        seed: Seed of everything random.
+        report_to: Where the Trainer reports, such as ``tensorboard``; ``none`` for nowhere.
+    """
+
+    name: str
+    output: str
+    train: str
+    validation: str
+    base: BaseConfig = field(default_factory=BaseConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    epochs: float = 4.0
+    batch_size: int = 8
+    learning_rate: float = 2.0e-4
+    head_learning_rate: float = 1.0e-3
+    warmup_ratio: float = 0.06
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    link_weight: float = 1.0
+    max_articles: int | None = None
+    bf16: bool = True
+    save_steps: int = 500
+    seed: int = 1
+    report_to: str = "none"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(
+            {
+                "epochs": self.epochs > 0,
+                "batch_size": self.batch_size > 0,
+                "learning_rate": self.learning_rate > 0,
+                "dropout": 0 <= self.dropout < 1,
+                "link_weight": self.link_weight >= 0,
+                "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
+            }
+        )
+
+
+def _refuse_unless(checks: Mapping[str, bool]) -> None:
+    if keys := [key for key, is_fine in checks.items() if not is_fine]:
+        raise ConfigError(f"out of range: {', '.join(keys)}; see the docstrings in detente/config.py")
+
+
+Config = TypeVar("Config", RunConfig, AttributionRunConfig)
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, kind: type[Config]) -> Config:
     """Reads a YAML config.
 
     Args:
         path: The file.
+        kind: The class that the file describes.
         overrides: Values by dotted key, such as ``{"optimiser.epochs": 1}``.
 
     Raises:
@@ -181,8 +249,8 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
             if not isinstance(target, dict):
                 raise ConfigError(f"override {dotted!r}: {parent} holds {target!r}, expected a section of keys")
         target[last] = value
-    config = _build(RunConfig, values, "")
-    assert isinstance(config, RunConfig)
+    config = _build(kind, values, "")
+    assert isinstance(config, kind)
     return config
 
 

@@ -147,6 +147,43 @@ def find_mentions(text: str, names: Mapping[Role, Sequence[str]]) -> list[Mentio
     return mentions
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """``text[start:end]`` names one party of the registry, or may name any of several."""
+
+    start: int
+    end: int
+    parties: tuple[Party, ...]
+
+
+def find_namings(text: str) -> list[Naming]:
+    """Where the text names parties of the registry, as whole words, in order and without overlap; the longest wins.
+
+    A word that begins in lower case names nobody: ``turkey`` is a bird.
+
+    Args:
+        text: Any text.
+    """
+    folded = _fold(text)
+    namings: list[Naming] = []
+    position = 0
+    for word in _WORD.finditer(folded):
+        start = word.start()
+        if start < position or not (text[start].isupper() or text[start].isdigit()):
+            continue
+        end, found = start, list[Party]()
+        for form, party in _first_word_index().get(word[0], ()):
+            reach = _match_end(text, folded, form, start)
+            if reach > end:
+                end, found = reach, [party]
+            elif reach == end > start and party not in found:
+                found.append(party)
+        if found:
+            namings.append(Naming(start, end, tuple(found)))
+            position = end
+    return namings
+
+
 def _match_end(text: str, folded: str, name: str, start: int) -> int:
     """Where ``name`` ends in the text if it stands at ``start`` as whole words, else ``start``."""
     offset = start - (first.start() if (first := _WORD.search(name)) else 0)

@@ -18,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from detente.artifact import CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
 from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_categorical, fit_ordinal
 from detente.classifier import Classifier
-from detente.config import OptimiserConfig, RunConfig
+from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
 from detente.encoding import StatementEncoder, load_tokenizer, pad
 from detente.labels import SENTIMENTS, STANCES
@@ -191,7 +191,7 @@ def finetune(config: RunConfig) -> Path:
     return folder
 
 
-def claim_output(output: Path, config: RunConfig, *, resuming: bool) -> None:
+def claim_output(output: Path, config: RunConfig | AttributionRunConfig, *, resuming: bool) -> None:
     """Writes the resolved config into the output folder, so that a run is only resumed with the config it began with.
 
     Raises:
@@ -232,7 +232,9 @@ def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:
     return trained
 
 
-def make_optimiser(network: torch.nn.Module, settings: OptimiserConfig) -> torch.optim.Optimizer:
+def make_optimiser(
+    network: torch.nn.Module, settings: OptimiserConfig | AttributionRunConfig
+) -> torch.optim.Optimizer:
     """AdamW with one rate for the encoder and one for role tokens and heads; biases and norms do not decay."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

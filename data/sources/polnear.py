@@ -1,0 +1,76 @@
+"""PolNeAR: political news with the source, cue and content of every attribution (Newell, Margolin and Ruths, 2018).
+
+``data/{train,dev}/text/*.txt`` and ``data/{train,dev}/attributions/*.ann`` in brat's stand-off format. An ``E`` line joins
+the spans of one attribution; a span may have several pieces. Some articles were annotated by six people to measure
+agreement; the first file by name is taken. ``Discuss`` and ``Discard`` mark doubts of the annotators and are no
+attributions; an attribution without content is skipped.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from detente.article.spans import AttributedArticle, Attribution, Span
+from detente.corpus import SourceError
+
+NAME: Final = "polnear"
+PARTS: Final = {"train": "train", "dev": "validation"}
+_SPAN = re.compile(r"^(T\d+)\t[\w-]+ (\d+ \d+(?:;\d+ \d+)*)\t")
+
+logger = logging.getLogger(__name__)
+
+
+def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[AttributedArticle]:
+    """Reads PolNeAR.
+
+    Args:
+        folder: The repository, with ``data/train`` and ``data/dev``.
+        skipped: Counts what is left out, by reason.
+
+    Raises:
+        SourceError: A folder or an annotation is missing, a span lies outside its text, or a line cannot be read.
+    """
+    skipped = Counter() if skipped is None else skipped
+    for part, split in PARTS.items():
+        texts = sorted((folder / "data" / part / "text").glob("*.txt"))
+        if not texts:
+            raise SourceError(f"{folder / 'data' / part / 'text'} has no article: expected a clone of PolNeAR")
+        files: dict[str, list[Path]] = {}
+        for path in sorted((folder / "data" / part / "attributions").glob("*.ann")):
+            files.setdefault(path.stem.rpartition("_")[0], []).append(path)
+        for path in texts:
+            found = files.get(path.stem, [])
+            if not found:
+                raise SourceError(f"{path} has no annotation beside it: expected {path.stem}_*.ann in attributions/")
+            skipped["further annotation of the same article"] += len(found) - 1
+            text = path.read_bytes().decode()  # no translation of line ends, which would shift the spans
+            yield AttributedArticle(path.stem, text, _read_annotation(found[0], len(text), skipped), split)
+
+
+def _read_annotation(path: Path, length: int, skipped: Counter[str]) -> tuple[Attribution, ...]:
+    spans: dict[str, tuple[Span, ...]] = {}
+    events = []
+    for line in path.read_bytes().decode().split("\n"):
+        if match := _SPAN.match(line):
+            pieces = [Span(*map(int, piece.split())) for piece in match[2].split(";")]
+            if wrong := [p for p in pieces if not 0 <= p.start < p.end <= length]:
+                raise SourceError(f"{path}: {match[1]} has {wrong[0]}, the article has {length} characters")
+            spans[match[1]] = tuple(sorted(pieces))
+        elif line.startswith("E"):
+            events.append([argument.split(":") for argument in line.split("\t")[1].split()])
+    attributions = []
+    for event in events:
+        roles: dict[str, list[Span]] = {"Source": [], "Cue": [], "Content": []}
+        for role, name in event:
+            if role.rstrip("0123456789") in roles:
+                if name not in spans:
+                    raise SourceError(f"{path}: an attribution names {name}, which is no span of the file")
+                roles[role.rstrip("0123456789")] += spans[name]
+        if not roles["Content"]:
+            skipped["attribution without content"] += 1
+            continue
+        attributions.append(Attribution(*(tuple(sorted(roles[role])) for role in ("Content", "Source", "Cue"))))
+    return tuple(sorted(attributions, key=lambda a: a.content))

@@ -1,0 +1,1 @@
+"""Articles: who says what about whom."""

@@ -1,0 +1,111 @@
+"""How well attributions were found: pure functions over gold and predicted attributions."""
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from detente.article.rules import find_quotations
+from detente.article.spans import SPAN_KINDS, AttributedArticle, Attribution, Span, SpanKind
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Right, predicted and expected items.
+
+    Attributes:
+        right: Predicted items that are expected.
+        predicted: Predicted items.
+        expected: Expected items.
+    """
+
+    right: int
+    predicted: int
+    expected: int
+
+    @property
+    def precision(self) -> float:
+        """Share of the predicted items that are right, 0 if there are none."""
+        return self.right / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the expected items that were found, 0 if there are none."""
+        return self.right / self.expected if self.expected else 0.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, 0 to 1."""
+        return 2 * self.right / total if (total := self.predicted + self.expected) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AttributionFigures:
+    """Figures over articles.
+
+    Attributes:
+        tokens: By kind of span, words and punctuation marks.
+        spans: By kind of span, pieces whose both ends are right.
+        sources: Attributions that name a source, ``right`` where the prediction that shares most of the content names
+            a source that overlaps.
+        direct_sources: The same, of direct quotations only.
+    """
+
+    tokens: dict[SpanKind, Counts]
+    spans: dict[SpanKind, Counts]
+    sources: Counts
+    direct_sources: Counts
+
+
+def measure_attributions(
+    articles: Sequence[AttributedArticle], predictions: Sequence[Sequence[Attribution]]
+) -> AttributionFigures:
+    """Compares predictions with the annotation.
+
+    Args:
+        articles: The annotated articles.
+        predictions: Predicted attributions of each article.
+    """
+    tokens = {kind: [0, 0, 0] for kind in SPAN_KINDS}
+    spans = {kind: [0, 0, 0] for kind in SPAN_KINDS}
+    named, direct = [0, 0, 0], [0, 0, 0]
+    for article, predicted in zip(articles, predictions, strict=True):
+        words = [Span(*match.span()) for match in _WORD.finditer(article.text)]
+        for kind in SPAN_KINDS:
+            gold_spans = {span for a in article.attributions for span in getattr(a, kind)}
+            found_spans = {span for a in predicted for span in getattr(a, kind)}
+            _count(spans[kind], gold_spans, found_spans)
+            _count(tokens[kind], _cover(words, gold_spans), _cover(words, found_spans))
+        quotations = list(find_quotations(article.text))
+        for gold in article.attributions:
+            if not gold.source:
+                continue
+            best = max(predicted, key=lambda p: _shared(p.content, gold.content), default=None)
+            found = best is not None and _shared(best.content, gold.content) > 0
+            right = found and best is not None and _shared(best.source, gold.source) > 0
+            is_direct = 2 * _shared(gold.content, quotations) > sum(span.end - span.start for span in gold.content)
+            for total in (named, direct) if is_direct else (named,):
+                total[0] += right
+                total[1] += found
+                total[2] += 1
+    return AttributionFigures(
+        {kind: Counts(*counts) for kind, counts in tokens.items()},
+        {kind: Counts(*counts) for kind, counts in spans.items()},
+        Counts(*named),
+        Counts(*direct),
+    )
+
+
+def _count(counts: list[int], gold: Set[object], found: Set[object]) -> None:
+    counts[0] += len(gold & found)
+    counts[1] += len(found)
+    counts[2] += len(gold)
+
+
+def _cover(words: Sequence[Span], spans: set[Span]) -> set[int]:
+    return {w for w, word in enumerate(words) if any(word.overlaps(span) for span in spans)}
+
+
+def _shared(a: Sequence[Span], b: Sequence[Span]) -> int:
+    return sum(max(0, min(x.end, y.end) - max(x.start, y.start)) for x in a for y in b)
