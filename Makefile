@@ -23,7 +23,9 @@ check: $(VENV)/dev.stamp ## Lint, types, import rules, tests
 train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folder of the sources' clones)
 	$(BIN)/python -m data.build --out build/data $(if $(CLONES),--clones $(CLONES))
 	$(BIN)/python -m train.finetune --config configs/reference.yaml
-	$(BIN)/python -m train.export runs/reference/model detente/weights
+	$(BIN)/python -m train.finetune --config configs/adapters.yaml
+	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/average
+	$(BIN)/python -m train.export runs/average detente/weights
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader

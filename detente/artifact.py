@@ -1,8 +1,9 @@
 """The saved folder: its file names, its format version, how it is saved, checked and found.
 
 A folder holds ``config.json`` (network, labels, calibration, provenance and the hash of every other file),
-``tokenizer.json`` and weights: the whole network (``model.safetensors``), or all but the embeddings of a base that is
-fetched elsewhere (``layers.int8.safetensors``), or an ONNX graph (``model.int8.onnx``), or several of them.
+``tokenizer.json`` and weights: as trained (``model.safetensors``), or in int8 (``weights.int8.safetensors``) with an
+ONNX graph that points into them (``model.int8.onnx``). The network that reads articles lies beside them
+(``attribution.int8.safetensors``, ``attribution.int8.onnx``); tables that both networks share are stored once.
 """
 
 import dataclasses
@@ -18,14 +19,18 @@ from detente.calibration import Calibration, HeadCalibration
 from detente.encoding import ROLE_TOKENS
 from detente.labels import HEADS
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the folder's layout; another one is refused."""
 
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
 WEIGHTS: Final = "model.safetensors"
-LAYERS: Final = "layers.int8.safetensors"
+QUANTISED: Final = "weights.int8.safetensors"
 ONNX: Final = "model.int8.onnx"
+ATTRIBUTION_WEIGHTS: Final = "attribution.int8.safetensors"
+ATTRIBUTION_ONNX: Final = "attribution.int8.onnx"
+RUN: Final = "attribution.json"
+"""In a folder made by ``train.attribution``: what becomes ``Manifest.attribution``."""
 SECTION: Final = "detente"
 """The key of ``config.json`` under which everything but the network's shape stands."""
 
@@ -52,6 +57,8 @@ class Manifest:
         files: SHA-256 of every other file of the folder, by relative path.
         labels: Label names by head, in the order of the logits.
         role_tokens: Role tokens in the order of their ids.
+        attribution: Of the attribution network ``version``, ``max_tokens``, ``overlap_tokens``, ``data_sha256`` and
+            ``run``; empty if there is none.
         format_version: Version of the layout.
         licence: Licence of the weights.
     """
@@ -69,6 +76,7 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(HEADS))
     role_tokens: tuple[str, ...] = ROLE_TOKENS
+    attribution: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     licence: str = "Apache-2.0"
 

@@ -1,9 +1,10 @@
 """Trains the attribution network: from a config to a folder with the network and its tokenizer."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from detente.article.attribution import LINKS, ArticleTokens, tokenise_article
 from detente.article.network import AttributionModel, AttributionOutput, build_network
 from detente.article.spans import SPAN_KINDS, AttributedArticle, Span, read_articles
-from detente.artifact import TOKENIZER
+from detente.artifact import RUN, TOKENIZER, hash_file
 from detente.config import AttributionRunConfig
 from detente.encoding import load_tokenizer, pad
 from detente.losses import MISSING
@@ -63,8 +64,8 @@ def label_windows(article: AttributedArticle, tokens: ArticleTokens) -> list[dic
             for span in getattr(attribution, kind):
                 for n, token in enumerate(_covered(tokens.offsets, span)):
                     tags[k][token] = 1 if n == 0 else 2
-        for link, kind in enumerate(LINKS):
-            target = getattr(attribution, kind)
+        for link, role in enumerate(LINKS):
+            target = getattr(attribution, role)
             number = numbers[link].setdefault(target, len(numbers[link]) + 1) if target else _NONE
             for span in target:
                 for token in _covered(tokens.offsets, span):
@@ -120,7 +121,7 @@ def measure_attribution_loss(
         out: Logits of a batch.
         tags: (batch, kinds, seq) tag index, or ``MISSING``.
         spans: (batch, links, seq) number of the span that a token is part of; -1 for none.
-        points: (batch, links, seq) number of the span that a token's content points to; -1 where there is none to learn.
+        points: (batch, links, seq) number of the span that a token's content points to; -1 for none.
         link_weight: Weight of the pointers.
 
     Returns:
@@ -128,9 +129,7 @@ def measure_attribution_loss(
     """
     assert out.tags is not None
     assert out.links is not None
-    loss = functional.cross_entropy(
-        out.tags.float().permute(0, 3, 2, 1), tags, ignore_index=MISSING
-    ) * len(SPAN_KINDS)
+    loss = functional.cross_entropy(out.tags.float().permute(0, 3, 2, 1), tags, ignore_index=MISSING) * len(SPAN_KINDS)
     log_probabilities = functional.log_softmax(out.links.float(), dim=-1)
     right = spans[:, :, None, :] == points[:, :, :, None]
     known = (points >= 0) & right.any(-1)
@@ -207,6 +206,16 @@ def train_attribution(config: AttributionRunConfig) -> Path:
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(network).save_pretrained(folder)
         tokenizer.save(str(folder / TOKENIZER))
+        data = {Path(path).name: hash_file(Path(path)) for path in (config.train, config.validation)}
+        digest = hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()[:8]
+        about = {
+            "version": f"{config.name}-{digest}",
+            "max_tokens": config.encoding.max_tokens,
+            "overlap_tokens": config.encoding.overlap_tokens,
+            "data_sha256": data,
+            "run": asdict(config),
+        }
+        (folder / RUN).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         (output / "training.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
     return folder
 

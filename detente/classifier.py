@@ -1,21 +1,27 @@
 """Classifier: statements in, scores out. One road from text to score; one statement is a list of one."""
 
+import datetime
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from detente.article.attribution import Attributor
+from detente.article.draft import draft_statements
+from detente.article.reading import Reading, check_article, finish_reading, parse_date
+from detente.article.sentences import split_sentences
 from detente.artifact import TOKENIZER, ArtifactError, Manifest, check_files, read_manifest, resolve_folder
 from detente.calibration import compute_probabilities
 from detente.encoding import StatementEncoder, Window, load_tokenizer
 from detente.labels import HEADS, MAX_LEVEL
 from detente.parties import collect_names, find_mentions
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
-from detente.runtime import Backend, Runtime, open_runtime
+from detente.runtime import Backend, Runtime, open_attribution, open_runtime, stack_logits
 
 _MAX_EXPLAINED_WORDS: Final = 1_000
 _WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
@@ -33,6 +39,8 @@ class Classifier:
         self.manifest = manifest
         self._encoder = encoder
         self._runtime = runtime
+        self._attributor: Attributor | None = None
+        self._lock = Lock()
 
     @classmethod
     def from_pretrained(
@@ -63,7 +71,7 @@ class Classifier:
             max_tokens=manifest.max_tokens,
             overlap_tokens=manifest.overlap_tokens,
         )
-        return cls(folder, manifest, encoder, open_runtime(folder, manifest, backend=backend, device=device))
+        return cls(folder, manifest, encoder, open_runtime(folder, backend=backend, device=device))
 
     @property
     def backend(self) -> Backend:
@@ -171,7 +179,8 @@ class Classifier:
             self._runtime.run([windows[i] for i in order[b : b + batch_size]]) for b in range(0, len(order), batch_size)
         ]
         back = np.argsort(order)
-        return {head: np.concatenate([part[head] for part in parts])[back] for head in HEADS}
+        stacked = stack_logits([output for part in parts for output in part])
+        return {head: logits[back] for head, logits in stacked.items()}
 
     def explain(
         self, statement: str | Statement, speaker: str | None = None, counterpart: str | None = None
@@ -216,9 +225,43 @@ class Classifier:
 
         return Explanation(score, stance=weigh("stance"), hostility=weigh("hostility"))
 
+    def read(
+        self, article: str, date: str | datetime.date | None = None, parties: Mapping[str, Sequence[str]] | None = None
+    ) -> Reading:
+        """Finds who says what about whom in an article, and scores it.
+
+        Args:
+            article: A news story, a briefing transcript or a speech, as plain text; paragraphs end with a line break.
+            date: Its date, as ``YYYY-MM-DD``.
+            parties: Parties that the registry does not know or names otherwise: name to aliases, such as
+                ``{"Russia": ["Putin", "Peskov"]}``.
+
+        Raises:
+            ArtifactError: The model has no attribution network.
+            StatementError: The article is empty or no string, or the date is none.
+        """
+        check_article(article)
+        when = parse_date(date)
+        attributor = self._open_attributor()
+        sentences = split_sentences(article)
+        drafts = draft_statements(article, sentences, attributor.attribute(article), parties)
+        scores = self.score_many([draft.statement for draft in drafts])
+        return finish_reading(article, drafts, scores, when, self.manifest.model_version)
+
+    def _open_attributor(self) -> Attributor:
+        with self._lock:
+            if self._attributor is None:
+                runtime = open_attribution(self.folder, backend=self.backend, device=self.device)
+                settings = self.manifest.attribution
+                tokenizer = load_tokenizer(str(self.folder / TOKENIZER))
+                self._attributor = Attributor(
+                    tokenizer, runtime.run, settings["max_tokens"], settings["overlap_tokens"]
+                )
+            return self._attributor
+
     def _score_batch(self, statements: list[Statement]) -> list[Score]:
         encoded = self._encoder.encode(statements)
-        logits = self._runtime.run([window.ids for windows in encoded for window in windows])
+        logits = stack_logits(self._runtime.run([window.ids for windows in encoded for window in windows]))
         heads = self.manifest.calibration.heads
         probabilities = {head: compute_probabilities(head, logits[head], heads[head]) for head in HEADS}
         scores = []

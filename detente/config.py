@@ -220,7 +220,12 @@ def _refuse_unless(checks: Mapping[str, bool]) -> None:
 Config = TypeVar("Config", RunConfig, AttributionRunConfig)
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, kind: type[Config]) -> Config:
+def load_config(
+    path: Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    kind: type[Config] = RunConfig,  # type: ignore[assignment]  # a default for a type variable
+) -> Config:
     """Reads a YAML config.
 
     Args:

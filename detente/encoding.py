@@ -60,15 +60,9 @@ class StatementEncoder:
         self._tokenizer = tokenizer
         self._content_tokens = max_tokens - 4
         self._stride_tokens = self._content_tokens - overlap_tokens
-        self._first = self._token_id("[CLS]", "<s>")
-        self._last = self._token_id("[SEP]", "</s>")
-        self._role_ids = [self._token_id(token) for token in ROLE_TOKENS]
-
-    def _token_id(self, *names: str) -> int:
-        for name in names:
-            if (found := self._tokenizer.token_to_id(name)) is not None:
-                return found
-        raise ValueError(f"the tokenizer has no token {' or '.join(names)}: expected one of a BERT-like base")
+        self._first = find_token(tokenizer, "[CLS]", "<s>")
+        self._last = find_token(tokenizer, "[SEP]", "</s>")
+        self._role_ids = [find_token(tokenizer, token) for token in ROLE_TOKENS]
 
     def encode(self, statements: Sequence[Statement]) -> list[list[Window]]:
         """The windows of each statement, one or more, in the order of its text."""
@@ -113,6 +107,18 @@ class StatementEncoder:
             part = slice(begin, begin + self._content_tokens)
             windows.append(Window([*head, *ids[part], self._last], spans[part][0][0], spans[part][-1][1]))
         return windows
+
+
+def find_token(tokenizer: "Tokenizer", *names: str) -> int:
+    """The id of the first of these tokens that the tokenizer has.
+
+    Raises:
+        ValueError: It has none of them.
+    """
+    for name in names:
+        if (found := tokenizer.token_to_id(name)) is not None:
+            return int(found)
+    raise ValueError(f"the tokenizer has no token {' or '.join(names)}: expected one of a BERT-like base")
 
 
 def load_tokenizer(path: str) -> "Tokenizer":

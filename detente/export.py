@@ -1,28 +1,45 @@
-"""A trained folder to the shipped form: an int8 ONNX graph, and for torch int8 layers on the base encoder."""
+"""A trained folder to the shipped form: weights in int8, and an ONNX graph that points into them."""
 
+import json
 import logging
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from detente.artifact import CONFIG, LAYERS, ONNX, TOKENIZER, WEIGHTS, ArtifactError, read_manifest, write_manifest
+from detente.article.network import AttributionModel
+from detente.artifact import (
+    ATTRIBUTION_ONNX,
+    ATTRIBUTION_WEIGHTS,
+    CONFIG,
+    ONNX,
+    QUANTISED,
+    RUN,
+    TOKENIZER,
+    ArtifactError,
+    read_manifest,
+    write_manifest,
+)
 from detente.labels import HEADS
-from detente.model import DetenteModel, build_model
-from detente.quantisation import is_quantised, quantise_graph, quantise_rows
-from detente.runtime import SCALE_SUFFIX, find_base, load_network
+from detente.model import DetenteModel
+from detente.quantisation import SCALE_SUFFIX, is_quantised, point_to_files, quantise_graph, quantise_rows
+from detente.runtime import ATTRIBUTION_OUTPUTS, load_attribution, load_network
 
 logger = logging.getLogger(__name__)
 
 
 def export(folder: Path, output: Path) -> Path:
-    """Writes the shipped form of a trained folder: the graph, the layers, the tokenizer and the manifest.
+    """Writes the shipped form of a trained folder: the weights, the graph, the tokenizer and the manifest.
 
-    The graph is made from the network as torch loads it from the layers, so both forms have the same weights.
+    The graph is made from the network as torch loads it from the weights, so both backends have the same weights.
 
     Args:
         folder: An artifact with ``model.safetensors``.
@@ -32,84 +49,123 @@ def export(folder: Path, output: Path) -> Path:
         ``output``.
 
     Raises:
-        ArtifactError: ``folder`` is no complete artifact or lies in ``output``, its base cannot be found, or training
-            changed the embeddings.
+        ArtifactError: ``folder`` is no complete artifact or lies in ``output``.
     """
     if folder.resolve().is_relative_to(output.resolve()):
         raise ArtifactError(f"the output {output} holds the model {folder} and would be emptied: choose another")
     manifest = read_manifest(folder)
-    base = find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)
-    trained = load_network(folder, manifest)
+    trained = load_network(folder)
     if output.exists():
         shutil.rmtree(output)
     output.mkdir(parents=True)
     for name in (TOKENIZER, CONFIG):
         shutil.copy(folder / name, output / name)
-    write_layers(trained, build_model(str(base)), output / LAYERS)
-    write_graph(load_network(output, manifest), output / ONNX)
+    write_quantised(trained, output / QUANTISED)
+    write_graph(load_network(output), output / ONNX, list(HEADS), [QUANTISED])
     write_manifest(output, manifest)
     return output
 
 
-def write_layers(trained: DetenteModel, start: DetenteModel, path: Path) -> None:
-    """Stores all weights but the base encoder's embeddings; large matrices in int8 with one scale a row.
+def export_attribution(folder: Path, output: Path) -> Path:
+    """Adds a trained attribution network to a shipped model, in the same form.
 
     Args:
-        trained: The trained network.
-        start: The network on its base, untrained.
-        path: A safetensors file to write.
+        folder: A folder made by ``train.attribution``.
+        output: A folder made by ``export``; its manifest is rewritten.
+
+    Returns:
+        ``output``.
 
     Raises:
-        ArtifactError: Training changed the embeddings, which the base brings along.
+        ArtifactError: ``output`` is no shipped form, or its encoder has another shape.
     """
-    embeddings = [n for n, m in start.encoder.named_modules(prefix="encoder") if isinstance(m, nn.Embedding)]
-    before = start.state_dict()
+    manifest = read_manifest(output)
+    if not (output / QUANTISED).is_file():
+        raise ArtifactError(f"{output} has no {QUANTISED}: export the scoring network first")
+    trained = AttributionModel.from_pretrained(folder, attn_implementation="eager")
+    shared = load_file(output / QUANTISED)
+    write_quantised(trained, output / ATTRIBUTION_WEIGHTS, shared)
+    write_graph(
+        load_attribution(output), output / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS, [QUANTISED, ATTRIBUTION_WEIGHTS]
+    )
+    run = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    write_manifest(output, replace(manifest, attribution=run))
+    return output
+
+
+def write_quantised(
+    network: nn.Module, path: Path, shared: Mapping[str, np.ndarray[Any, np.dtype[np.generic]]] | None = None
+) -> None:
+    """Stores all weights, large matrices in int8.
+
+    A table (rows, columns) has one scale a row. The matrix of a product is stored as the graph reads it, (in, out),
+    with one scale for each output.
+
+    Args:
+        network: Any network.
+        path: A safetensors file to write.
+        shared: Tensors that another file holds; those that are the same here are left out.
+    """
+    shared = shared or {}
+    tables = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Embedding)}
     stored: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
-    for name, tensor in trained.state_dict().items():
-        if name.removesuffix(".weight") in embeddings:
-            if not torch.equal(tensor, before[name]):
-                raise ArtifactError(f"{name} differs from the base's: train with freeze_embeddings, or ship {WEIGHTS}")
-            continue
+    for name, tensor in network.state_dict().items():
         values = tensor.float().numpy()
         if is_quantised(values.shape):
-            stored[name], stored[name + SCALE_SUFFIX] = quantise_rows(values)
+            integers, scale = quantise_rows(values)
+            stored[name] = integers if name in tables else np.ascontiguousarray(integers.T)
+            stored[name + SCALE_SUFFIX] = scale if name in tables else np.ascontiguousarray(scale.T)
         else:
             stored[name] = values
-    save_file(stored, path)
-    logger.info("wrote %s: %d tensors, %.1f MiB", path, len(stored), path.stat().st_size / 2**20)
+    kept = {
+        name: values
+        for name, values in stored.items()
+        if not (name in shared and shared[name].dtype == values.dtype and np.array_equal(shared[name], values))
+    }
+    save_file(kept, path)
+    logger.info("wrote %s: %d tensors, %.1f MiB", path, len(kept), path.stat().st_size / 2**20)
 
 
 class _TupleOutput(nn.Module):
-    """The network with its outputs as a tuple, in the order of the heads: what the ONNX exporter takes."""
+    """A network with its outputs as a tuple, in the order of the names: what the ONNX exporter takes."""
 
-    def __init__(self, network: DetenteModel) -> None:
+    def __init__(self, network: nn.Module, outputs: Sequence[str]) -> None:
         super().__init__()
         self.network = network
+        self.outputs = outputs
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         out = self.network(input_ids, attention_mask)
-        return tuple(out[head] for head in HEADS)
+        return tuple(out[name] for name in self.outputs)
 
 
-def write_graph(network: DetenteModel, path: Path) -> None:
-    """Writes an ONNX graph with int8 weights, and int8 activations scaled token by token."""
+def write_graph(network: PreTrainedModel, path: Path, outputs: Sequence[str], weights: Sequence[str]) -> None:
+    """Writes an ONNX graph on the weights beside it, with int8 activations scaled token by token.
+
+    Args:
+        network: The network, with the weights as they are stored.
+        path: The ONNX file to write.
+        outputs: Names of the outputs.
+        weights: Names of the safetensors files in the same folder that hold the integers.
+    """
     plain = path.with_suffix(".fp32")
-    role = network.config.encoder.vocab_size
+    role = network.config.encoder.vocab_size if isinstance(network, DetenteModel) else 0
     ids = torch.tensor([[1, role, role + 1, 2, 3, 4]] * 2)
     longest = network.config.encoder.max_position_embeddings
     shapes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("seq", max=longest)}
     torch.onnx.export(
-        _TupleOutput(network).eval(),
+        _TupleOutput(network, outputs).eval(),
         (ids, torch.ones_like(ids)),
         str(plain),
         input_names=["input_ids", "attention_mask"],
-        output_names=list(HEADS),
+        output_names=list(outputs),
         dynamic_shapes={"input_ids": shapes, "attention_mask": shapes},
         dynamo=True,
         external_data=False,
         verbose=False,
     )
-    onnx.save(strip_notes(quantise_graph(onnx.load(plain))), path)
+    graph = point_to_files(quantise_graph(onnx.load(plain)), [path.parent / name for name in weights])
+    onnx.save(strip_notes(graph), path)
     plain.unlink()
 
 

@@ -5,6 +5,9 @@ That cost two points of macro-F1 and let the members of a batch change each othe
 docs/decisions/0005-int8.md for the table.
 """
 
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,6 +16,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
+SCALE_SUFFIX: Final = ".scale"
+"""Added to the name of int8 weights for that of their scales."""
 _MIN_VALUES: Final = 10_000
 """A smaller matrix stays in float: it is not worth a rounding error."""
 
@@ -33,6 +38,22 @@ def quantise_rows(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8
 def is_quantised(shape: tuple[int, ...]) -> bool:
     """Whether weights of this shape are stored in int8."""
     return len(shape) == 2 and shape[0] * shape[1] >= _MIN_VALUES
+
+
+def restore_weights(stored: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Float weights from those that ``export.write_quantised`` stored, by name.
+
+    Args:
+        stored: Tensors of the file; integers with their scales, (rows, 1) for a table and (1, out) for a product.
+    """
+    weights = {}
+    for name, values in stored.items():
+        if name.endswith(SCALE_SUFFIX):
+            continue
+        scale = stored.get(name + SCALE_SUFFIX)
+        floats = np.asarray(values if scale is None else values * scale, dtype=np.float32)
+        weights[name] = np.ascontiguousarray(floats.T) if scale is not None and scale.shape[0] == 1 else floats
+    return weights
 
 
 def quantise_graph(model: "ModelProto") -> "ModelProto":
@@ -65,6 +86,42 @@ def quantise_graph(model: "ModelProto") -> "ModelProto":
     del graph.node[:], graph.initializer[:]
     graph.node.extend(builder.nodes)
     graph.initializer.extend([*kept, *(numpy_helper.from_array(array, name) for name, array in builder.arrays.items())])
+    return model
+
+
+def point_to_files(model: "ModelProto", paths: Sequence[Path]) -> "ModelProto":
+    """Takes the integers out of a graph that safetensors files beside it hold, and points to them instead.
+
+    ONNX finds external data by file, offset and length, and a safetensors file is a header and plain buffers; so the
+    graph and torch read the same bytes. An array that no file holds stays in the graph.
+
+    Args:
+        model: A graph by ``quantise_graph``; it is changed.
+        paths: The files; their names are looked up in the graph's own folder.
+
+    Returns:
+        The same model.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    places: dict[bytes, tuple[str, int, int]] = {}
+    for path in paths:
+        content = path.read_bytes()
+        header_length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + header_length])
+        for name, entry in header.items():
+            if name != "__metadata__" and entry["dtype"] == "I8":
+                start, end = (8 + header_length + offset for offset in entry["data_offsets"])
+                places.setdefault(content[start:end], (path.name, start, end - start))
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.INT8:
+            continue
+        place = places.get(numpy_helper.to_array(tensor).tobytes())
+        if place is not None:
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in zip(("location", "offset", "length"), place, strict=True):
+                tensor.external_data.add(key=key, value=str(value))
     return model
 
 

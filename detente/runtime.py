@@ -9,28 +9,45 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from detente.artifact import LAYERS, ONNX, WEIGHTS, ArtifactError, Manifest, hash_file
+from detente.artifact import (
+    ATTRIBUTION_ONNX,
+    ATTRIBUTION_WEIGHTS,
+    ONNX,
+    QUANTISED,
+    WEIGHTS,
+    ArtifactError,
+    hash_file,
+)
 from detente.encoding import pad
 from detente.labels import HEADS
+from detente.quantisation import restore_weights
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from detente.article.network import AttributionModel
     from detente.model import DetenteModel
 
 Backend = Literal["onnx", "torch"]
-Logits = dict[str, npt.NDArray[np.float64]]
-SCALE_SUFFIX: Final = ".scale"
-"""Added to the name of int8 weights for that of their scales."""
+Outputs = dict[str, npt.NDArray[np.float32]]
+"""The outputs of one sequence, by name."""
 _OUTPUTS: Final = tuple(HEADS)
+ATTRIBUTION_OUTPUTS: Final = ("tags", "links")
+"""Outputs of the attribution network."""
 
 
 class Runtime(Protocol):
-    """Token ids in, logits out."""
+    """Token ids in, the network's outputs out."""
 
     backend: Backend
     device: str
 
-    def run(self, sequences: Sequence[Sequence[int]]) -> Logits:
-        """Logits of each sequence: ``stance`` (n, 3), ``hostility`` (n, 4), ``sentiment`` (n, 3)."""
+    def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
+        """The outputs of each sequence, in their order.
+
+        The scoring network gives ``stance`` (3,), ``hostility`` (4,) and ``sentiment`` (3,); the attribution network
+        ``tags`` (seq, kinds, tags) and ``links`` (links, seq, seq), where seq may include padding at the end.
+        """
         ...
 
 
@@ -44,11 +61,12 @@ class OnnxRuntime:
     backend: Backend = "onnx"
     device = "cpu"
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, outputs: Sequence[str] = _OUTPUTS, threads: int | None = None) -> None:
         """Opens a graph.
 
         Args:
             path: An ONNX file made by ``train.export``.
+            outputs: Names of the outputs to compute.
             threads: Sequences that run at once; None takes the cores this process may use.
         """
         import onnxruntime
@@ -57,43 +75,47 @@ class OnnxRuntime:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._outputs = list(outputs)
         self._threads = threads or count_cores()
 
-    def run(self, sequences: Sequence[Sequence[int]]) -> Logits:
+    def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
         """See ``Runtime.run``."""
         if len(sequences) == 1:
-            rows = [self._run_one(sequences[0])]
-        else:
-            with ThreadPoolExecutor(self._threads) as pool:
-                rows = list(pool.map(self._run_one, sequences))
-        return {head: np.concatenate([row[i] for row in rows]).astype(np.float64) for i, head in enumerate(_OUTPUTS)}
+            return [self._run_one(sequences[0])]
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(self._run_one, sequences))
 
-    def _run_one(self, sequence: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+    def _run_one(self, sequence: Sequence[int]) -> Outputs:
         ids = np.asarray([sequence], dtype=np.int64)
-        outputs: list[npt.NDArray[np.float32]] = self._session.run(
-            list(_OUTPUTS), {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        )
-        return outputs
+        found = self._session.run(self._outputs, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return {name: array[0] for name, array in zip(self._outputs, found, strict=True)}
 
 
 class TorchRuntime:
-    """Runs the network with torch, on any device."""
+    """Runs a network with torch, on any device."""
 
     backend: Backend = "torch"
 
-    def __init__(self, model: "DetenteModel", device: str) -> None:
+    def __init__(self, model: "PreTrainedModel", device: str, outputs: Sequence[str] = _OUTPUTS) -> None:
         """Puts the network on a device, such as ``cpu`` or ``cuda``."""
         self._model = model.to(device).eval()
+        self._outputs = list(outputs)
         self.device = device
 
-    def run(self, sequences: Sequence[Sequence[int]]) -> Logits:
+    def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
         """See ``Runtime.run``."""
         import torch
 
         ids, mask = pad(sequences)
         with torch.inference_mode():
             out = self._model(torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device))
-        return {head: getattr(out, head).double().cpu().numpy() for head in _OUTPUTS}
+        arrays = {name: getattr(out, name).float().cpu().numpy() for name in self._outputs}
+        return [{name: array[i] for name, array in arrays.items()} for i in range(len(sequences))]
+
+
+def stack_logits(outputs: Sequence[Outputs]) -> dict[str, npt.NDArray[np.float64]]:
+    """Logits of n sequences by head: ``stance`` (n, 3), ``hostility`` (n, 4), ``sentiment`` (n, 3)."""
+    return {head: np.stack([output[head] for output in outputs]).astype(np.float64) for head in _OUTPUTS}
 
 
 def count_cores() -> int:
@@ -101,12 +123,11 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_runtime(folder: Path, manifest: Manifest, *, backend: Backend | None, device: str | None) -> Runtime:
-    """Makes a folder run.
+def open_runtime(folder: Path, *, backend: Backend | None, device: str | None) -> Runtime:
+    """Makes the scoring network of a folder run.
 
     Args:
         folder: A complete artifact.
-        manifest: The folder's manifest.
         backend: ``onnx``, ``torch``, or None: ONNX if the folder has a graph and no other device than the CPU is asked
             for.
         device: ``cpu``, ``cuda``, ``cuda:0`` ...; None is the CPU.
@@ -128,39 +149,73 @@ def open_runtime(folder: Path, manifest: Manifest, *, backend: Backend | None, d
                 f"{folder} has no {ONNX}: run `python -m train.export {folder}`, or use backend='torch'"
             )
         return OnnxRuntime(folder / ONNX)
-    return TorchRuntime(load_network(folder, manifest), device or "cpu")
+    return TorchRuntime(load_network(folder), device or "cpu")
 
 
-def load_network(folder: Path, manifest: Manifest) -> "DetenteModel":
-    """The network of a folder in torch: its own weights, or its layers on the base.
+def open_attribution(folder: Path, *, backend: Backend, device: str) -> Runtime:
+    """Makes the attribution network of a folder run, on the same backend as the scoring network.
 
     Raises:
-        ArtifactError: torch is missing, the base cannot be found or is another one, or the folder has no torch weights.
+        ArtifactError: The folder has no attribution network.
+    """
+    if not (folder / ATTRIBUTION_WEIGHTS).is_file():
+        raise ArtifactError(
+            f"{folder} cannot read articles, as it has no {ATTRIBUTION_WEIGHTS}: "
+            "add a trained one with `python -m train.export --attribution`"
+        )
+    if backend == "onnx":
+        return OnnxRuntime(folder / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS)
+    return TorchRuntime(load_attribution(folder), device, ATTRIBUTION_OUTPUTS)
+
+
+def load_network(folder: Path) -> "DetenteModel":
+    """The network of a folder in torch, as trained or restored from int8.
+
+    Raises:
+        ArtifactError: torch is missing, or the folder has no weights.
     """
     try:
-        import torch
-        import transformers  # noqa: F401  # the error below names the extra
+        import torch  # noqa: F401  # the error below names the extra
+        import transformers  # noqa: F401  # likewise
     except ModuleNotFoundError as error:
         raise ArtifactError("the torch backend needs torch and transformers: pip install 'detente[torch]'") from error
-    from detente.model import DetenteModel, build_model
+    from detente.model import DetenteConfig, DetenteModel
 
     if (folder / WEIGHTS).is_file():
         loaded = DetenteModel.from_pretrained(folder, attn_implementation="eager")
         assert isinstance(loaded, DetenteModel)
         return loaded
-    if not (folder / LAYERS).is_file():
-        raise ArtifactError(f"{folder} has neither {WEIGHTS} nor {LAYERS}: it can only run with backend='onnx'")
+    if not (folder / QUANTISED).is_file():
+        raise ArtifactError(f"{folder} has neither {WEIGHTS} nor {QUANTISED}: export the model again")
+    config = DetenteConfig.from_pretrained(folder)
+    config.encoder._attn_implementation = "eager"
+    network = DetenteModel(config)
+    _restore(network, [folder / QUANTISED])
+    return network
+
+
+def load_attribution(folder: Path) -> "AttributionModel":
+    """The attribution network of a folder in torch; tables that it shares with the scoring network come from there."""
+    from detente.article.network import AttributionConfig, AttributionModel
+    from detente.model import DetenteConfig
+
+    encoder = DetenteConfig.from_pretrained(folder).encoder
+    encoder._attn_implementation = "eager"
+    network = AttributionModel(AttributionConfig(encoder=encoder))
+    _restore(network, [folder / QUANTISED, folder / ATTRIBUTION_WEIGHTS])
+    return network
+
+
+def _restore(network: "PreTrainedModel", paths: Sequence[Path]) -> None:
+    """Loads a network from int8 files; of two files with a tensor of one name, the later one gives it."""
+    import torch
     from safetensors.numpy import load_file
 
-    network = build_model(str(find_base(manifest.base_model, manifest.base_revision, manifest.base_sha256)))
-    stored = load_file(folder / LAYERS)
-    state = network.state_dict()
-    for name, values in stored.items():
-        if not name.endswith(SCALE_SUFFIX):
-            scale = stored.get(name + SCALE_SUFFIX, np.float32(1))
-            state[name] = torch.from_numpy(np.asarray(values * scale, dtype=np.float32))
-    network.load_state_dict(state)
-    return network
+    restored: dict[str, npt.NDArray[np.float32]] = {}
+    for path in paths:
+        restored |= restore_weights(load_file(path))
+    network.load_state_dict({name: torch.from_numpy(restored[name]) for name in network.state_dict()})
+    network.eval()
 
 
 def find_base(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from detente.labels import SENTIMENTS, STANCES
 from detente.losses import MISSING, measure_loss
 from detente.model import HEAD_MODULES, DetenteModel, build_model
 from detente.records import LabelledStatement
-from detente.runtime import find_base
+from detente.runtime import find_base, load_network
 
 logger = logging.getLogger(__name__)
 
@@ -232,9 +233,7 @@ def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:
     return trained
 
 
-def make_optimiser(
-    network: torch.nn.Module, settings: OptimiserConfig | AttributionRunConfig
-) -> torch.optim.Optimizer:
+def make_optimiser(network: torch.nn.Module, settings: OptimiserConfig | AttributionRunConfig) -> torch.optim.Optimizer:
     """AdamW with one rate for the encoder and one for role tokens and heads; biases and norms do not decay."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -276,6 +275,46 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
     )
     write_manifest(folder, manifest)
     logger.info("wrote %s", folder / CONFIG)
+
+
+def average(folders: Sequence[Path], output: Path) -> Path:
+    """Averages the weights of networks that were fine-tuned from the same base (Wortsman et al. 2022, Model soups).
+
+    Args:
+        folders: Two or more artifacts with ``model.safetensors``, of one base and one shape.
+        output: Folder to write, uncalibrated; it must not exist yet.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        ValueError: Fewer than two folders, or their bases or sequence lengths differ.
+        FileExistsError: ``output`` is there.
+    """
+    if len(folders) < 2:
+        raise ValueError(f"an average needs two or more folders, found {len(folders)}")
+    manifests = [read_manifest(folder) for folder in folders]
+    shapes = {(m.base_model, m.base_revision, m.base_sha256, m.max_tokens, m.overlap_tokens) for m in manifests}
+    if len(shapes) > 1:
+        raise ValueError(f"the folders differ in base or sequence length: {sorted(map(str, shapes))}")
+    networks = [load_network(folder) for folder in folders]
+    states = [network.state_dict() for network in networks]
+    networks[0].load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    output.mkdir(parents=True)
+    networks[0].save_pretrained(output)
+    shutil.copy(folders[0] / TOKENIZER, output / TOKENIZER)
+    runs = [dict(manifest.run) for manifest in manifests]
+    digest = hashlib.sha256(json.dumps([m.model_version for m in manifests]).encode()).hexdigest()[:8]
+    write_manifest(
+        output,
+        replace(
+            manifests[0],
+            model_version=f"average-{digest}",
+            calibration=Calibration.identity(),
+            run={**runs[0], "average_of": {m.model_version: run for m, run in zip(manifests, runs, strict=True)}},
+        ),
+    )
+    return output
 
 
 def calibrate(folder: Path, config: RunConfig) -> Calibration:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import ROOT
 
+from detente.artifact import FORMAT_VERSION
 from detente.classifier import Classifier
 from detente.cli import SCORE_COLUMNS, main
 from detente.records import Statement
@@ -101,7 +102,7 @@ def test_explain(run: Run, classifier: Classifier) -> None:
 def test_info(run: Run, classifier: Classifier) -> None:
     facts = json.loads(run("info", "--json").out)
     assert facts["model version"] == classifier.manifest.model_version
-    assert facts["artifact format"] == 1 and facts["package version"]
+    assert facts["artifact format"] == FORMAT_VERSION and facts["package version"]
     assert {f"SHA-256 of {name}" for name in classifier.manifest.files} <= set(facts)
     assert classifier.manifest.model_version in run("info").out
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detente.config import ConfigError, RunConfig, load_config
+from detente.config import AttributionRunConfig, ConfigError, RunConfig, load_config
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -24,18 +24,22 @@ def load(tmp_path: Path, text: str, overrides: dict[str, Any] | None = None) -> 
     return load_config(path, overrides)
 
 
+def load_any(path: Path) -> RunConfig | AttributionRunConfig:
+    return load_config(path, kind=AttributionRunConfig) if path.stem == "attribution" else load_config(path)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_loads(path: Path) -> None:
-    config = load_config(path)
+    config = load_any(path)
     assert config.name == path.stem, "a run is named after its file"
 
 
 def test_configs_are_found() -> None:
-    assert {"reference", "tiny"} <= {path.stem for path in CONFIGS}
+    assert {"adapters", "attribution", "reference", "tiny"} <= {path.stem for path in CONFIGS}
 
 
 def test_configs_write_to_different_folders() -> None:
-    outputs = [load_config(path).output for path in CONFIGS]
+    outputs = [load_any(path).output for path in CONFIGS]
     assert len(set(outputs)) == len(outputs)
 
 
@@ -49,8 +53,9 @@ def test_tiny_config_is_for_a_cpu() -> None:
     assert config.optimiser.bf16 is False
 
 
-def test_reference_config_pins_its_base() -> None:
-    base = load_config(ROOT / "configs" / "reference.yaml").base
+@pytest.mark.parametrize("name", ["adapters", "attribution", "reference"])
+def test_shipped_configs_pin_their_base(name: str) -> None:
+    base = load_any(ROOT / "configs" / f"{name}.yaml").base
     assert base.sha256 is not None and len(base.sha256) == 64
 
 

@@ -3,14 +3,17 @@
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from detente.artifact import CONFIG, LAYERS, ONNX, WEIGHTS, ArtifactError, check_files, read_manifest
-from detente.export import export, write_layers
-from detente.model import DetenteModel, build_model
-from detente.runtime import SCALE_SUFFIX, load_network
+from detente import quantisation
+from detente.artifact import CONFIG, ONNX, QUANTISED, WEIGHTS, ArtifactError, check_files, read_manifest
+from detente.export import export
+from detente.model import build_model
+from detente.quantisation import SCALE_SUFFIX
+from detente.runtime import load_network
 
 WEIGHT_TOLERANCE = 1 / 250
 """Of a row's largest weight: half a step of 127 levels."""
@@ -18,7 +21,7 @@ WEIGHT_TOLERANCE = 1 / 250
 
 def test_shipped_form_holds_what_it_should(shipped_form: Path) -> None:
     names = {p.relative_to(shipped_form).as_posix() for p in shipped_form.rglob("*") if p.is_file()}
-    assert names == {CONFIG, LAYERS, ONNX, "tokenizer.json"}
+    assert names == {CONFIG, ONNX, QUANTISED, "tokenizer.json"}
     check_files(shipped_form, read_manifest(shipped_form))
 
 
@@ -28,9 +31,9 @@ def test_manifest_is_kept(trained: Path, shipped_form: Path) -> None:
     assert after.files != before.files
 
 
-def test_layers_on_the_base_are_the_network(trained: Path, tiny_base: Path, shipped_form: Path) -> None:
-    expected = load_network(trained, read_manifest(trained)).state_dict()
-    found = load_network(shipped_form, read_manifest(shipped_form)).state_dict()
+def test_stored_weights_are_the_network(trained: Path, tiny_base: Path, shipped_form: Path) -> None:
+    expected = load_network(trained).state_dict()
+    found = load_network(shipped_form).state_dict()
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         size = tensor.abs().amax(-1, keepdim=True) if tensor.ndim > 1 else tensor.abs().max()
@@ -40,26 +43,23 @@ def test_layers_on_the_base_are_the_network(trained: Path, tiny_base: Path, ship
     assert not torch.allclose(start[layer], expected[layer], atol=1e-4), "training changed nothing"
 
 
-def test_layers_leave_the_embeddings_to_the_base(shipped_form: Path) -> None:
-    stored = load_file(shipped_form / LAYERS)
-    assert not [name for name in stored if "word_embeddings" in name]
-    assert {values.dtype.name for values in stored.values()} <= {"int8", "float32"}
+def test_weights_are_stored_once(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph points into the file that torch reads: it holds structure and small numbers only."""
+    monkeypatch.setattr(quantisation, "_MIN_VALUES", 100)  # the tiny network's matrices count as large
+    shipped_form = export(trained, tmp_path / "shipped")
+    stored = load_file(shipped_form / QUANTISED)
+    assert {values.dtype.name for values in stored.values()} == {"int8", "float32"}
     assert all(name.removesuffix(SCALE_SUFFIX) in stored for name in stored)
+    graph = onnx.load(shipped_form / ONNX, load_external_data=False).graph
+    integers = [i for i in graph.initializer if i.data_type == onnx.TensorProto.INT8]
+    assert integers and all(i.data_location == onnx.TensorProto.EXTERNAL for i in integers)
+    assert {e.value for i in integers for e in i.external_data if e.key == "location"} == {QUANTISED}
 
 
 def test_no_file_names_a_path_of_the_machine(shipped_form: Path) -> None:
     package = str(Path(torch.__file__).parent.parent).encode()
     for path in shipped_form.iterdir():
         assert package not in path.read_bytes(), path.name
-
-
-@pytest.mark.parametrize("table", ["word_embeddings", "position_embeddings"])
-def test_changed_embeddings_are_refused(trained: Path, tiny_base: Path, tmp_path: Path, table: str) -> None:
-    network = DetenteModel.from_pretrained(trained)
-    with torch.no_grad():
-        getattr(network.encoder.embeddings, table).weight[7] += 0.01
-    with pytest.raises(ArtifactError, match=rf"{table}\.weight differs.*freeze_embeddings"):
-        write_layers(network, build_model(str(tiny_base)), tmp_path / LAYERS)
 
 
 def test_export_onto_itself_is_refused_and_harms_nothing(trained: Path, tmp_path: Path) -> None:

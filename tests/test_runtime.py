@@ -1,6 +1,5 @@
 """Backends: ONNX against torch, the same numbers in any company, and errors that say what to do."""
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detente.artifact import LAYERS, ONNX, WEIGHTS, ArtifactError, hash_file, read_manifest
+from detente.artifact import ONNX, QUANTISED, WEIGHTS, ArtifactError, hash_file, read_manifest
 from detente.classifier import Classifier
 from detente.encoding import StatementEncoder, load_tokenizer
 from detente.records import Statement
-from detente.runtime import Runtime, find_base, load_network, open_runtime
+from detente.runtime import Runtime, find_base, load_network, open_runtime, stack_logits
 
 TORCH_TOLERANCE = 1e-5
 INT8_TOLERANCE = 0.05
@@ -42,17 +41,17 @@ def sequences(shipped_form: Path) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def onnx(shipped_form: Path) -> Runtime:
-    return open_runtime(shipped_form, read_manifest(shipped_form), backend="onnx", device=None)
+    return open_runtime(shipped_form, backend="onnx", device=None)
 
 
 @pytest.fixture(scope="module")
 def torch_runtime(shipped_form: Path) -> Runtime:
-    return open_runtime(shipped_form, read_manifest(shipped_form), backend="torch", device="cpu")
+    return open_runtime(shipped_form, backend="torch", device="cpu")
 
 
 def test_shapes_and_order(onnx: Runtime, torch_runtime: Runtime, sequences: list[list[int]]) -> None:
     for runtime in (onnx, torch_runtime):
-        logits = runtime.run(sequences)
+        logits = stack_logits(runtime.run(sequences))
         assert {head: (p.shape[1], p.dtype) for head, p in logits.items()} == {
             "stance": (3, np.float64),
             "hostility": (4, np.float64),
@@ -73,11 +72,11 @@ def test_onnx_agrees_with_torch(shipped_form: Path) -> None:
 
 
 def test_onnx_gives_exactly_the_same_numbers_in_any_company(onnx: Runtime, sequences: list[list[int]]) -> None:
-    together = onnx.run(sequences)
-    backwards = onnx.run(sequences[::-1])
-    crowd = onnx.run([*sequences, *sequences[:1] * 20])
+    together = stack_logits(onnx.run(sequences))
+    backwards = stack_logits(onnx.run(sequences[::-1]))
+    crowd = stack_logits(onnx.run([*sequences, *sequences[:1] * 20]))
     for i, sequence in enumerate(sequences):
-        alone = onnx.run([sequence])
+        alone = stack_logits(onnx.run([sequence]))
         for head, logits in together.items():
             assert np.array_equal(alone[head][0], logits[i])
             assert np.array_equal(backwards[head][-1 - i], logits[i])
@@ -85,9 +84,9 @@ def test_onnx_gives_exactly_the_same_numbers_in_any_company(onnx: Runtime, seque
 
 
 def test_torch_gives_the_same_numbers_in_any_company(torch_runtime: Runtime, sequences: list[list[int]]) -> None:
-    together = torch_runtime.run(sequences)
+    together = stack_logits(torch_runtime.run(sequences))
     for i, sequence in enumerate(sequences):
-        for head, logits in torch_runtime.run([sequence]).items():
+        for head, logits in stack_logits(torch_runtime.run([sequence])).items():
             np.testing.assert_allclose(together[head][i], logits[0], atol=TORCH_TOLERANCE, rtol=0)
 
 
@@ -108,18 +107,15 @@ def test_backend_and_device_errors(trained: Path, shipped_form: Path) -> None:
 
 
 def test_graph_alone_cannot_run_on_torch(shipped_form: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(shipped_form, tmp_path / "model", ignore=shutil.ignore_patterns(LAYERS)))
-    with pytest.raises(
-        ArtifactError, match=r"neither model\.safetensors nor layers\.int8\.safetensors.*backend='onnx'"
-    ):
-        load_network(folder, read_manifest(folder))
+    folder = Path(shutil.copytree(shipped_form, tmp_path / "model", ignore=shutil.ignore_patterns(QUANTISED)))
+    with pytest.raises(ArtifactError, match=r"neither model\.safetensors nor weights\.int8\.safetensors"):
+        load_network(folder)
     assert (folder / ONNX).is_file()
 
 
-def test_another_base_is_refused(shipped_form: Path, tiny_base: Path) -> None:
-    manifest = dataclasses.replace(read_manifest(shipped_form), base_sha256="0" * 64)
+def test_another_base_is_refused(tiny_base: Path) -> None:
     with pytest.raises(ArtifactError, match=r"expected 0{64}: this is another base encoder"):
-        load_network(shipped_form, manifest)
+        find_base(str(tiny_base), None, "0" * 64)
     right = hash_file(tiny_base / WEIGHTS)
     assert find_base(str(tiny_base), None, right) == tiny_base
 

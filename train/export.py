@@ -1,20 +1,26 @@
-"""Writes the shipped form of a trained folder: ``python -m train.export runs/reference/model detente/weights``."""
+"""Writes the shipped form of a trained folder.
+
+python -m train.export runs/average detente/weights
+python -m train.export --attribution runs/attribution/model detente/weights
+"""
 
 import argparse
 import logging
 from pathlib import Path
 
-from detente.export import export
+from detente.export import export, export_attribution
 
 
 def main() -> None:
     """Parses the command line, exports and prints the folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder made by train.finetune")
-    parser.add_argument("output", type=Path, help="folder to write; it is emptied first")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="folder made by train.finetune, train.average or train.attribution")
+    parser.add_argument("output", type=Path, help="folder to write; emptied first, unless --attribution is given")
+    parser.add_argument("--attribution", action="store_true", help="add the network that reads articles to the output")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    print(export(arguments.model, arguments.output))
+    write = export_attribution if arguments.attribution else export
+    print(write(arguments.model, arguments.output))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """PolNeAR: political news with the source, cue and content of every attribution (Newell, Margolin and Ruths, 2018).
 
-``data/{train,dev}/text/*.txt`` and ``data/{train,dev}/attributions/*.ann`` in brat's stand-off format. An ``E`` line joins
-the spans of one attribution; a span may have several pieces. Some articles were annotated by six people to measure
-agreement; the first file by name is taken. ``Discuss`` and ``Discard`` mark doubts of the annotators and are no
+``data/{train,dev}/text/*.txt`` and ``data/{train,dev}/attributions/*.ann`` in brat's stand-off format. An ``E`` line
+joins the spans of one attribution; a span may have several pieces. Some articles were annotated by six people to
+measure agreement; the first file by name is taken. ``Discuss`` and ``Discard`` mark doubts of the annotators and are no
 attributions; an attribution without content is skipped.
 """
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from detente.corpus import SourceError
 NAME: Final = "polnear"
 PARTS: Final = {"train": "train", "dev": "validation"}
 _SPAN = re.compile(r"^(T\d+)\t[\w-]+ (\d+ \d+(?:;\d+ \d+)*)\t")
-
-logger = logging.getLogger(__name__)
 
 
 def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[AttributedArticle]:
@@ -37,14 +34,14 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Attribut
     for part, split in PARTS.items():
         texts = sorted((folder / "data" / part / "text").glob("*.txt"))
         if not texts:
-            raise SourceError(f"{folder / 'data' / part / 'text'} has no article: expected a clone of PolNeAR")
+            raise SourceError(folder / "data" / part / "text", None, "articles of PolNeAR, *.txt", "none")
         files: dict[str, list[Path]] = {}
         for path in sorted((folder / "data" / part / "attributions").glob("*.ann")):
             files.setdefault(path.stem.rpartition("_")[0], []).append(path)
         for path in texts:
             found = files.get(path.stem, [])
             if not found:
-                raise SourceError(f"{path} has no annotation beside it: expected {path.stem}_*.ann in attributions/")
+                raise SourceError(path, None, f"an annotation {path.stem}_*.ann in attributions/", "none")
             skipped["further annotation of the same article"] += len(found) - 1
             text = path.read_bytes().decode()  # no translation of line ends, which would shift the spans
             yield AttributedArticle(path.stem, text, _read_annotation(found[0], len(text), skipped), split)
@@ -53,11 +50,11 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Attribut
 def _read_annotation(path: Path, length: int, skipped: Counter[str]) -> tuple[Attribution, ...]:
     spans: dict[str, tuple[Span, ...]] = {}
     events = []
-    for line in path.read_bytes().decode().split("\n"):
+    for number, line in enumerate(path.read_bytes().decode().split("\n"), start=1):
         if match := _SPAN.match(line):
             pieces = [Span(*map(int, piece.split())) for piece in match[2].split(";")]
-            if wrong := [p for p in pieces if not 0 <= p.start < p.end <= length]:
-                raise SourceError(f"{path}: {match[1]} has {wrong[0]}, the article has {length} characters")
+            if not all(0 <= p.start < p.end <= length for p in pieces):
+                raise SourceError(path, number, f"spans within the article's {length} characters", line)
             spans[match[1]] = tuple(sorted(pieces))
         elif line.startswith("E"):
             events.append([argument.split(":") for argument in line.split("\t")[1].split()])
@@ -67,7 +64,7 @@ def _read_annotation(path: Path, length: int, skipped: Counter[str]) -> tuple[At
         for role, name in event:
             if role.rstrip("0123456789") in roles:
                 if name not in spans:
-                    raise SourceError(f"{path}: an attribution names {name}, which is no span of the file")
+                    raise SourceError(path, None, "attributions of spans that the file has", name)
                 roles[role.rstrip("0123456789")] += spans[name]
         if not roles["Content"]:
             skipped["attribution without content"] += 1

@@ -4,23 +4,26 @@ The network gives each token a tag for each of source, cue and content (outside,
 token of a content to the tokens of its source and of its cue, or to ``[CLS]`` if the article names none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from detente.article.spans import SPAN_KINDS, Attribution, Span
+from detente.article.spans import SPAN_KINDS, Attribution, Span, SpanKind
+from detente.encoding import find_token
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Floats = npt.NDArray[np.float64]
+Outputs = dict[str, npt.NDArray[np.float32]]
 TAGS: Final = ("outside", "begin", "inside")
-LINKS: Final = ("source", "cue")
+LINKS: Final[tuple[SpanKind, ...]] = ("source", "cue")
 """What a content points to."""
 _BEGIN, _INSIDE = 1, 2
+_WINDOWS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,7 @@ class WindowOutput:
     links: Floats
 
 
-def tokenise_article(
-    text: str, tokenizer: "Tokenizer", *, max_tokens: int, overlap_tokens: int
-) -> ArticleTokens:
+def tokenise_article(text: str, tokenizer: "Tokenizer", *, max_tokens: int, overlap_tokens: int) -> ArticleTokens:
     """Cuts an article into windows.
 
     Args:
@@ -77,7 +78,7 @@ def tokenise_article(
     count = len(encoded.ids)
     starts = range(0, max(1, count - overlap_tokens), stride)
     windows = [(start, min(start + room, count)) for start in starts]
-    first, last = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    first, last = (find_token(tokenizer, *names) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
     return ArticleTokens(encoded.ids, encoded.offsets, windows, first, last)
 
 
@@ -104,7 +105,9 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attri
     spans = {kind: read_spans(tags[k].argmax(axis=1)) for k, kind in enumerate(SPAN_KINDS)}
     linked: dict[tuple[int, ...], list[tuple[int, int]]] = {}
     for first, end in spans["content"]:
-        targets = [_choose_target(first, end, spans[kind], link, tokens, outputs, owner) for link, kind in enumerate(LINKS)]
+        targets = [
+            _choose_target(first, end, spans[kind], link, tokens, outputs, owner) for link, kind in enumerate(LINKS)
+        ]
         # Pieces of one cue are one content; a piece without a cue stands alone.
         key = (*targets, -1) if targets[1] >= 0 else (*targets, first)
         linked.setdefault(key, []).append((first, end))
@@ -118,6 +121,54 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attri
             )
         )
     return sorted(attributions, key=lambda a: a.content)
+
+
+class Attributor:
+    """Finds the attributions of an article with a network."""
+
+    def __init__(
+        self,
+        tokenizer: "Tokenizer",
+        run: Callable[[list[list[int]]], list[Outputs]],
+        max_tokens: int,
+        overlap_tokens: int,
+    ) -> None:
+        """Joins the parts.
+
+        Args:
+            tokenizer: The base model's tokenizer.
+            run: The network: sequences of token ids to ``tags`` (seq, kinds, tags) and ``links`` (links, seq, seq).
+            max_tokens: Longest window.
+            overlap_tokens: Tokens that neighbouring windows share.
+        """
+        self._tokenizer = tokenizer
+        self._run = run
+        self._max_tokens = max_tokens
+        self._overlap_tokens = overlap_tokens
+
+    def attribute(self, text: str) -> list[Attribution]:
+        """The attributions of an article, in the order of their content."""
+        tokens = tokenise_article(
+            text, self._tokenizer, max_tokens=self._max_tokens, overlap_tokens=self._overlap_tokens
+        )
+        sequences = tokens.sequences()
+        outputs: list[WindowOutput] = []
+        for first in range(0, len(sequences), _WINDOWS_AT_ONCE):
+            part = sequences[first : first + _WINDOWS_AT_ONCE]
+            outputs += [_to_window(found, len(ids)) for found, ids in zip(self._run(part), part, strict=True)]
+        return decode(tokens, outputs)
+
+
+def _to_window(found: Outputs, length: int) -> WindowOutput:
+    """Logits of a padded sequence to probabilities of its own tokens."""
+    tags = _softmax(found["tags"][1 : length - 1].astype(np.float64))
+    links = _softmax(found["links"][:, 1 : length - 1, : length - 1].astype(np.float64))
+    return WindowOutput(tags.transpose(1, 0, 2), links)
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def read_spans(tags: npt.NDArray[np.int64]) -> list[tuple[int, int]]:

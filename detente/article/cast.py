@@ -50,11 +50,20 @@ _ORGANISATION = re.compile(
 _PERSON_PRONOUN: Final = frozenset({"he", "she", "him", "her", "his", "i"})
 _DEFINITE = re.compile(r"^(?:the|its|his|her|their|a|an|that|this)\b", re.IGNORECASE)
 _KIND_WORDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
-    (r"ministry|government|president|premier|prime minister|foreign minister|ambassador|embassy|country|state|"
-     r"republic|kingdom|military|army|parliament|cabinet|delegation|diplomat|regime", frozenset({"state"})),
-    (r"company|firm|bidder|airline|bank|carmaker|automaker|board|manufacturer|chain|retailer|suitor|target", frozenset({"name", "company"})),
-    (r"union|federation|association|club|league|committee|organisation|organization|alliance|bloc|group|party|"
-     r"body|agency|council|commission|court|coalition", frozenset({"name", "organisation", "group", "party", "union"})),
+    (
+        r"ministry|government|president|premier|prime minister|foreign minister|ambassador|embassy|country|state|"
+        r"republic|kingdom|military|army|parliament|cabinet|delegation|diplomat|regime",
+        frozenset({"state"}),
+    ),
+    (
+        r"company|firm|bidder|airline|bank|carmaker|automaker|board|manufacturer|chain|retailer|suitor|target",
+        frozenset({"name", "company"}),
+    ),
+    (
+        r"union|federation|association|club|league|committee|organisation|organization|alliance|bloc|group|party|"
+        r"body|agency|council|commission|court|coalition",
+        frozenset({"name", "organisation", "group", "party", "union"}),
+    ),
 )
 
 
@@ -119,7 +128,9 @@ class Cast:
         self._starts = [m.start for m in self.mentions]
 
     def _find_given(self, parties: Mapping[str, Sequence[str]]) -> Iterable[PartyMention]:
-        names = sorted(((alias, name) for name, aliases in parties.items() for alias in (name, *aliases)), key=lambda p: -len(p[0]))
+        names = sorted(
+            ((alias, name) for name, aliases in parties.items() for alias in (name, *aliases)), key=lambda p: -len(p[0])
+        )
         taken: list[Span] = []
         for alias, name in names:
             for match in re.finditer(rf"(?<!\w){re.escape(alias)}(?!\w)", self.text):
@@ -145,8 +156,10 @@ class Cast:
             if len(initials) > 2:
                 short.setdefault(initials, name)
         for word, name in short.items():
-            for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", self.text):
-                found.append(PartyMention(match.start(), match.end(), name, "name", "name"))
+            found += [
+                PartyMention(match.start(), match.end(), name, "name", "name")
+                for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", self.text)
+            ]
         return _merge([], found)
 
     def _introduce(self, mentions: Sequence[PartyMention]) -> None:
@@ -163,7 +176,11 @@ class Cast:
                     self._people[name] = (name, "person", "introduction")
                 elif inside:
                     best = inside[-1] if pattern is _AFTER_NAME else inside[0]
-                    self._people[name] = (best.party, best.kind, best.how if best.how == "unresolved" else "introduction")
+                    self._people[name] = (
+                        best.party,
+                        best.kind,
+                        best.how if best.how == "unresolved" else "introduction",
+                    )
                 elif back := self._last_before(mentions, match.start(), {"state", "name", "organisation", "company"}):
                     self._people[name] = (back.party, back.kind, "back-reference")
 
@@ -175,7 +192,9 @@ class Cast:
         for last, names in last_names.items():
             person = names[0]
             party, kind, how = self._people[person]
-            for match in re.finditer(rf"(?:(?:{'|'.join(map(re.escape, names))})|(?<!\w){re.escape(last)})(?!\w)", self.text):
+            for match in re.finditer(
+                rf"(?:(?:{'|'.join(map(re.escape, names))})|(?<!\w){re.escape(last)})(?!\w)", self.text
+            ):
                 if len(names) > 1 and match[0] in self._people:
                     person = match[0]
                     party, kind, how = self._people[person]
@@ -183,9 +202,7 @@ class Cast:
         return found
 
     @staticmethod
-    def _last_before(
-        mentions: Sequence[PartyMention], position: int, kinds: Iterable[str]
-    ) -> PartyMention | None:
+    def _last_before(mentions: Sequence[PartyMention], position: int, kinds: Iterable[str]) -> PartyMention | None:
         wanted = set(kinds)
         return next((m for m in reversed(mentions) if m.end <= position and m.kind in wanted), None)
 
@@ -210,7 +227,11 @@ class Cast:
         plain = words.strip(" ,.").lower()
         if plain in _PERSON_PRONOUN:
             person = next((m for m in reversed(self.mentions) if m.end <= span.start and m.person), None)
-            if last_speaker is not None and last_speaker.person and (person is None or last_speaker.start >= person.start):
+            if (
+                last_speaker is not None
+                and last_speaker.person
+                and (person is None or last_speaker.start >= person.start)
+            ):
                 person = last_speaker
             if person is not None:
                 return PartyMention(span.start, span.end, person.party, person.kind, "back-reference", person.person)

@@ -12,13 +12,17 @@ from detente.article.spans import Attribution, Span
 from detente.records import Statement
 
 _POINTING: Final = re.compile(
-    r"\b(?:they|them|their|theirs|you|your|yours|(?:our|these|those|the) (?:partners?|friends?|neighbou?rs?|allies|ally|"
-    r"counterparts?|adversar(?:y|ies)|enem(?:y|ies)|colleagues|rivals?)|the other side|that (?:country|government|regime)|"
-    r"he|she|him|his|her|its?)\b",
+    r"\b(?:they|them|their|theirs|you|your|yours|the other side|that (?:country|government|regime)|"
+    r"(?:our|these|those|the) (?:partners?|friends?|neighbou?rs?|allies|ally|counterparts?|adversar(?:y|ies)|"
+    r"enem(?:y|ies)|colleagues|rivals?)|he|she|him|his|her|its?)\b",
     re.IGNORECASE,
 )
-_PLACE: Final = re.compile(r"\b(?:in|at|near|inside|outside|around|across|into|via|through|visiting)(?:\s+(?:the|central|northern|southern|eastern|western))?\s+$")
-_PASSIVE: Final = re.compile(r"\b(?:was|were|is|are|been|be|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ld|de|id)\b[^.;]{0,60}?\bby\s+(?:the\s+)?$")
+_PLACE: Final = re.compile(
+    r"\b(?:in|at|near|inside|outside|around|across|into|via|through|visiting)(?:\s+(?:the|central|northern|southern|eastern|western))?\s+$"
+)
+_PASSIVE: Final = re.compile(
+    r"\b(?:was|were|is|are|been|be|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ld|de|id)\b[^.;]{0,60}?\bby\s+(?:the\s+)?$"
+)
 _LEAD_IN: Final = re.compile(r"^(?:In|At|After|Before|Near|During|Since|From|For|Following|Outside|Inside|On|As)\b")
 
 
@@ -123,7 +127,8 @@ def _draft_each(
     written = " ".join(cast.text[s.start : s.end] for s in source)
     named = _name(cast, speaker, written) if speaker else None
     drafts = []
-    for target in [unique[p] for p in dict.fromkeys(m.party for m in targets)] or [None]:
+    each: list[PartyMention | None] = [unique[p] for p in dict.fromkeys(m.party for m in targets)]
+    for target in each or [None]:
         aliases = {
             role: [*dict.fromkeys(cast.text[m.start : m.end] for m in cast.mentions if m.party == party.party)][:50]
             for role, party in (("speaker", speaker), ("counterpart", target))
@@ -145,7 +150,7 @@ def _name(cast: Cast, mention: PartyMention, written: str = "") -> Named:
 
 
 def _unquote(words: str) -> str:
-    return words.strip().strip("“”\"„«»").strip().rstrip(",")
+    return words.strip().strip('“”"„«»').strip().rstrip(",")
 
 
 def _is_place(text: str, mention: PartyMention) -> bool:

@@ -1,12 +1,18 @@
 """How well attributions were found: pure functions over gold and predicted attributions."""
 
+import json
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+from detente.article.reading import Reading
 from detente.article.rules import find_quotations
 from detente.article.spans import SPAN_KINDS, AttributedArticle, Attribution, Span, SpanKind
+from detente.labels import STANCES
 
+AUTHOR: Final = "(author)"
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -109,3 +115,97 @@ def _cover(words: Sequence[Span], spans: set[Span]) -> set[int]:
 
 def _shared(a: Sequence[Span], b: Sequence[Span]) -> int:
     return sum(max(0, min(x.end, y.end) - max(x.start, y.start)) for x in a for y in b)
+
+
+@dataclass(frozen=True, slots=True)
+class GoldStatement:
+    """A statement of an article that we wrote, as its author labelled it.
+
+    Attributes:
+        content: The words; several pieces if the article interrupts them.
+        voice: See ``ReadStatement``.
+        speaker: The words that name the speaker; None for the outlet.
+        speaker_party: The party that the speaker speaks for; None for the outlet.
+        cue: The attributing words, or None.
+        counterparts: Party to stance and hostility level.
+    """
+
+    content: tuple[str, ...]
+    voice: str
+    speaker: str | None
+    speaker_party: str | None
+    cue: str | None
+    counterparts: dict[str, tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class GoldArticle:
+    """An article that we wrote, with its statements."""
+
+    id: str
+    genre: str
+    date: str
+    text: str
+    statements: tuple[GoldStatement, ...]
+
+
+def read_gold(path: Path) -> list[GoldArticle]:
+    """Reads articles that we wrote from a JSONL file.
+
+    Raises:
+        ValueError: A quoted piece does not stand in its article, or a label is none of the codebook's.
+    """
+    articles = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        statements = []
+        for found in row["statements"]:
+            named = [*found["content"], *(w for w in (found["speaker"], found["cue"]) if w is not None)]
+            if absent := [words for words in named if words not in row["text"]]:
+                raise ValueError(f"{path}: {row['id']} does not contain {absent[0]!r}")
+            if wrong := [
+                c for c in found["counterparts"] if c["stance"] not in STANCES or not 0 <= c["hostility"] <= 4
+            ]:
+                raise ValueError(f"{path}: {row['id']} has a label that the codebook lacks: {wrong[0]}")
+            statements.append(
+                GoldStatement(
+                    content=tuple(found["content"]),
+                    voice=found["voice"],
+                    speaker=found["speaker"],
+                    speaker_party=found["speaker_party"],
+                    cue=found["cue"],
+                    counterparts={c["party"]: (c["stance"], c["hostility"]) for c in found["counterparts"]},
+                )
+            )
+        articles.append(GoldArticle(row["id"], row["genre"], row["date"], row["text"], tuple(statements)))
+    return articles
+
+
+def expect_dyads(article: GoldArticle) -> set[tuple[str, str, str]]:
+    """Speaker party, counterpart party and stance of every gold statement; the outlet is ``(author)``."""
+    return {
+        (_plain(s.speaker_party or AUTHOR), _plain(party), stance)
+        for s in article.statements
+        for party, (stance, _) in s.counterparts.items()
+    }
+
+
+def find_dyads(reading: Reading) -> set[tuple[str, str, str]]:
+    """The same of a reading's statements."""
+    return {
+        (_plain(s.speaker.party if s.speaker else AUTHOR), _plain(s.counterpart.party), s.score.stance_label)
+        for s in reading.statements
+        if s.counterpart and s.repeats is None
+    }
+
+
+def measure_dyads(pairs: Sequence[tuple[GoldArticle, Reading]]) -> Counts:
+    """How many of the expected (speaker party, counterpart party, stance) were read, and the reverse."""
+    counts = [0, 0, 0]
+    for article, reading in pairs:
+        _count(counts, expect_dyads(article), find_dyads(reading))
+    return Counts(*counts)
+
+
+def _plain(name: str) -> str:
+    return name.casefold().removeprefix("the ").strip()

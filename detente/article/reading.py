@@ -1,19 +1,30 @@
 """What comes out of an article: statements with their speakers and counterparts, and dyads."""
 
+import datetime
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date as Date
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from detente.article.cast import How
-from detente.records import Score
+from detente.records import Score, StatementError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from detente.article.draft import Draft
+
 Voice = Literal["direct", "indirect", "act", "author"]
+MAX_ARTICLE_CHARS: Final = 1_000_000
+"""Longest article."""
+_WORD: Final = re.compile(r"\w+")
+_REPEATED_SHARE: Final = 0.7
+"""Share of the shorter statement's words that the other one must hold to be the same statement told again."""
+_MIN_WORDS: Final = 4
+_LANGUAGE_CHARS: Final = 5_000
+_MIN_LANGUAGE_CHARS: Final = 60
 _RESAMPLES: Final = 1_000
 _SEED: Final = 1
 
@@ -108,7 +119,7 @@ class Reading:
     statements: tuple[ReadStatement, ...]
     dyads: tuple[Dyad, ...]
     notices: tuple[str, ...] = ()
-    date: Date | None = None
+    date: datetime.date | None = None
     model_version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,9 +128,7 @@ class Reading:
             "date": self.date.isoformat() if self.date else None,
             "model_version": self.model_version,
             "notices": list(self.notices),
-            "statements": [
-                {**asdict(s), "score": s.score.to_dict()} for s in self.statements
-            ],
+            "statements": [{**asdict(s), "score": s.score.to_dict()} for s in self.statements],
             "dyads": [asdict(d) for d in self.dyads],
         }
 
@@ -197,3 +206,114 @@ def estimate_interval(values: "np.ndarray[Any, np.dtype[np.float64]]") -> tuple[
     draws = np.random.default_rng(_SEED).integers(0, len(values), (_RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
     return float(low), float(high)
+
+
+def check_article(article: object) -> None:
+    """Refuses what is no article.
+
+    Raises:
+        StatementError: It is no string, blank, too long, or has half a surrogate pair.
+    """
+    if not isinstance(article, str):
+        raise StatementError(f"article must be a string, found {type(article).__name__}: pass its text")
+    if not article.strip():
+        raise StatementError("the article is empty: pass at least one sentence")
+    if len(article) > MAX_ARTICLE_CHARS:
+        raise StatementError(
+            f"the article has {len(article):,} characters, at most {MAX_ARTICLE_CHARS:,} are allowed: split it"
+        )
+    try:
+        article.encode()
+    except UnicodeEncodeError as error:
+        raise StatementError(
+            f"the article has half a surrogate pair at character {error.start}: decode it as UTF-8 first"
+        ) from error
+
+
+def parse_date(date: str | datetime.date | None) -> datetime.date | None:
+    """The date, from ``YYYY-MM-DD`` if it is a string.
+
+    Raises:
+        StatementError: It is no date.
+    """
+    if date is None or isinstance(date, datetime.date):
+        return date
+    try:
+        return datetime.date.fromisoformat(date)
+    except (TypeError, ValueError) as error:
+        raise StatementError(f"date must be YYYY-MM-DD, found {date!r}") from error
+
+
+def finish_reading(
+    article: str, drafts: "Sequence[Draft]", scores: Sequence[Score], date: datetime.date | None, model_version: str
+) -> Reading:
+    """Joins drafts and scores; repeats are marked and left out of the dyads.
+
+    The outlet's own sentences are kept where the model is sure that they take a side: the others are plain narration.
+    """
+    statements = []
+    for draft, score in zip(drafts, scores, strict=True):
+        if draft.voice == "author" and (score.stance_label == "neutral" or score.needs_review):
+            continue
+        first, last = min(p.start for p in draft.pieces), max(p.end for p in draft.pieces)
+        statements.append(
+            ReadStatement(
+                text=" ".join(article[p.start : p.end] for p in draft.pieces),
+                start=first,
+                end=last,
+                pieces=tuple((p.start, p.end) for p in draft.pieces),
+                speaker=draft.speaker,
+                counterpart=draft.counterpart,
+                cue=draft.cue,
+                voice=draft.voice,
+                score=score,
+            )
+        )
+    marked = mark_repeats(statements)
+    notices = describe_language(article)
+    if not marked:
+        notices = (*notices, "no statement was found")
+    return Reading(article, tuple(marked), sum_up(marked), notices, date, model_version)
+
+
+def mark_repeats(statements: Sequence[ReadStatement]) -> list[ReadStatement]:
+    """Marks a statement that says again what another of the same dyad said: a headline and its lead, a quotation twice.
+
+    Two statements are the same if most of the shorter one's words stand in the other. The quotation wins over its
+    paraphrase, the earlier one over the later.
+    """
+    marked = list(statements)
+    by_dyad: dict[tuple[str | None, str | None], list[int]] = {}
+    for index, statement in enumerate(statements):
+        key = (
+            statement.speaker.party if statement.speaker else None,
+            statement.counterpart.party if statement.counterpart else None,
+        )
+        words = set(_WORD.findall(statement.text.lower()))
+        kept = by_dyad.setdefault(key, [])
+        for k, other in enumerate(kept):
+            others = set(_WORD.findall(statements[other].text.lower()))
+            smaller = min(len(words), len(others))
+            if smaller < _MIN_WORDS or len(words & others) < _REPEATED_SHARE * smaller:
+                continue
+            if statement.voice == "direct" != statements[other].voice:
+                marked[other] = replace(statements[other], repeats=index)
+                kept[k] = index
+            else:
+                marked[index] = replace(statement, repeats=other)
+            break
+        else:
+            kept.append(index)
+    return marked
+
+
+def describe_language(article: str) -> tuple[str, ...]:
+    """A notice if the article is not in English, which is all that the shipped model reads."""
+    try:
+        from py3langid import classify
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("reading articles needs py3langid: pip install 'detente[articles]'") from error
+    language, _ = classify(article[:_LANGUAGE_CHARS])
+    if language == "en" or len(article) < _MIN_LANGUAGE_CHARS:
+        return ()
+    return (f"the article seems to be in another language than English ({language}): do not rely on these scores",)

@@ -20,9 +20,13 @@ _NAME: Final = (
     r"|[Hh]e|[Ss]he|[Tt]hey|I|we|We|it)"
 )
 _OPENING: Final = {"“": "”", '"': '"', "„": "“", "«": "»"}
-_AFTER = re.compile(rf"^\W{{0,3}}(?:(?P<a>{_NAME})\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\b|(?P<vb>{_VERBS})\s+(?P<b>{_NAME}))")
+_AFTER = re.compile(
+    rf"^\W{{0,3}}(?:(?P<a>{_NAME})\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\b|(?P<vb>{_VERBS})\s+(?P<b>{_NAME}))"
+)
 _BEFORE = re.compile(rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\b[^.!?“”\"]{{0,60}}$")
-_THAT = re.compile(rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\s+(?:that\s+)?(?P<c>[^“”\"]{{12,}})")
+_THAT = re.compile(
+    rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\s+(?:that\s+)?(?P<c>[^“”\"]{{12,}})"
+)
 _ACCORDING = re.compile(rf"\b(?P<va>[Aa]ccording to)\s+(?P<a>{_NAME})")
 _NEAR_CHARS: Final = 160
 
