@@ -33,6 +33,7 @@ class Party:
         capital: Capital of a state, else empty.
         seats: Seats of government used as metonyms, such as ``White House``.
         aliases: Further names and abbreviations.
+        state: The state whose body it is, else empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Party:
     capital: str = ""
     seats: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    state: str = ""
 
     @property
     def forms(self) -> tuple[str, ...]:

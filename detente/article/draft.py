@@ -7,7 +7,7 @@ from typing import Final
 
 from detente.article.cast import Cast, PartyMention
 from detente.article.reading import Named, Voice
-from detente.article.rules import find_quotations
+from detente.article.rules import find_quotations, find_turns
 from detente.article.spans import Attribution, Span
 from detente.records import Statement
 
@@ -20,9 +20,33 @@ _POINTING: Final = re.compile(
 _PLACE: Final = re.compile(
     r"\b(?:in|at|near|inside|outside|around|across|into|via|through|visiting)(?:\s+(?:the|central|northern|southern|eastern|western))?\s+$"
 )
+_SEATED: Final = re.compile(
+    r"\b(?:government|ministry|ministers?|officials?|authorities|administration|leaders?|rulers?|parliament|court)"
+    r"[ \t]+in[ \t]+$"
+)
 _PASSIVE: Final = re.compile(
     r"\b(?:was|were|is|are|been|be|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ld|de|id)\b[^.;]{0,60}?\bby\s+(?:the\s+)?$"
 )
+_SUBJECT: Final = re.compile(
+    r"[ \t]*(?P<words>(?:The|Its|His|Her|Their)[ \t]+(?:[\w’'-]+[ \t]+){0,3}?(?i:minister|president|premier|chancellor|"
+    r"spokes(?:man|woman|person)|ambassador|envoy|secretary|king|queen|ministry|government|company|firm|club|union|"
+    r"federation|association|league|bank|airline|board|bloc|alliance|commission|council|leader|excellency)\b|"
+    r"His Excellency|He\b|She\b|They\b|It\b)"
+)
+_OPINION: Final = re.compile(
+    r"\b(?:should|ought|must|deserves?|surely|rightly|wrongly|foll(?:y|ies)|shameful|disgrace\w*|this newspaper|"
+    r"we believe|in our view|let us|it is time)\b",
+    re.IGNORECASE,
+)
+_DESCRIBED: Final = re.compile(
+    r"\b[Tt]he[ \t]+(?:government|ministry|company|firm|bidder|airline|bank|board|club|union|federation|association|"
+    r"league|committee|alliance|bloc|agency|council|commission|court)\b"
+)
+_MIN_OPINIONS: Final = 2
+_FIRST_PERSON: Final = frozenset({"i", "we"})
+_SPEAKS: Final = re.compile(r"\b(?:I|we|We|our|Our|my|My|us)\b")
+_MIN_SPEECH_SENTENCES: Final = 4
+_MIN_SPEECH_SHARE: Final = 0.35
 _LEAD_IN: Final = re.compile(r"^(?:In|At|After|Before|Near|During|Since|From|For|Following|Outside|Inside|On|As)\b")
 
 
@@ -61,24 +85,66 @@ def draft_statements(
         attributions: Who says what, from the network or by rule.
         parties: The caller's own parties, name to aliases.
     """
-    cast = Cast(text, parties)
+    cast = Cast(text, sentences, parties)
     quotations = list(find_quotations(text))
+    turns = find_turns(text)
+    spoken = [turn.content[0] for turn in turns]
+    reported = [a for a in attributions if not any(_covers(turn, a) for turn in turns)]
+    covered = [span for a in reported for span in a.content] + quotations
+    own = [s for s in sentences if not any(s.overlaps(span) for span in [*covered, *spoken])]
+    orator = None if turns else _find_orator(cast, sentences, own)
     drafts: list[Draft] = []
-    last: PartyMention | None = None
-    for attribution in attributions:
-        voice: Voice = "direct" if _is_quoted(attribution.content, quotations) else "indirect"
+    last = orator
+    for attribution in sorted([*reported, *turns], key=lambda a: a.content):
+        is_turn = attribution in turns
+        voice: Voice = "direct" if is_turn or _is_quoted(attribution.content, quotations) else "indirect"
         speaker = None
         if attribution.source:
             source = attribution.source[0]
-            last = speaker = cast.resolve(source, last)
+            if orator and text[source.start : source.end].lower() in _FIRST_PERSON:
+                speaker, voice = orator, "direct"
+            else:
+                speaker = cast.resolve(source, last)
+            last = speaker
         elif voice == "direct":
             speaker = last
         drafts += _draft_attribution(cast, sentences, attribution, voice, speaker)
-    covered = [span for a in attributions for span in a.content] + quotations
-    for sentence in sentences:
-        if not any(sentence.overlaps(span) for span in covered):
-            drafts += _draft_own_words(cast, sentence)
+    opinion = sum(_OPINION.search(text, s.start, s.end) is not None for s in own) >= _MIN_OPINIONS
+    subject = None
+    for sentence in own:
+        if orator:
+            drafts += _draft_spoken(cast, sentences, sentence, orator)
+        else:
+            drafts += _draft_own_words(cast, sentence, subject, opinion)
+        subject = next(iter(cast.within(sentence)), subject)
     return sorted(drafts, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+
+
+def _covers(turn: Attribution, attribution: Attribution) -> bool:
+    """Whether an attribution only says again that this turn is its speaker's."""
+    if any(source.overlaps(turn.source[0]) for source in attribution.source):
+        return True
+    return not attribution.source and all(turn.content[0].overlaps(piece) for piece in attribution.content)
+
+
+def _find_orator(cast: Cast, sentences: Sequence[Span], own: Sequence[Span]) -> PartyMention | None:
+    """Who gives the speech, if the article is one: first persons outside quotations, a party named at the top."""
+    first_person = [s for s in own if _SPEAKS.search(cast.text, s.start, s.end)]
+    if len(first_person) < _MIN_SPEECH_SENTENCES or len(first_person) < _MIN_SPEECH_SHARE * len(own):
+        return None
+    top = cast.within(Span(0, max(first_person[0].start, sentences[min(1, len(sentences) - 1)].end)))
+    return next((m for m in top if m.person), next(iter(top), None))
+
+
+def _draft_spoken(cast: Cast, sentences: Sequence[Span], sentence: Span, orator: PartyMention) -> list[Draft]:
+    """A sentence of a speech: toward whom it names, or whom it addresses."""
+    targets = [m for m in cast.within(sentence) if m.party != orator.party and not _is_place(cast.text, m)]
+    if not targets and _POINTING.search(cast.text, sentence.start, sentence.end):
+        targets = _find_topic(cast, sentences, sentence, orator.party)
+    if not targets or sentence.start <= orator.start < sentence.end:
+        return []
+    words = cast.text[sentence.start : sentence.end]
+    return _draft_each(cast, [sentence], orator, targets, None, "direct", words, [Span(orator.start, orator.end)])
 
 
 def _is_quoted(content: Sequence[Span], quotations: Sequence[Span]) -> bool:
@@ -106,7 +172,7 @@ def _draft_attribution(
         return []
     own = speaker.party if speaker else None
     targets = [m for piece in pieces for m in cast.within(piece) if m.party != own and not _is_place(text, m)]
-    if not targets and _POINTING.search(" ".join(text[p.start : p.end] for p in pieces)):
+    if not targets:
         targets = _find_topic(cast, sentences, pieces[0], own)
     cue = text[attribution.cue[0].start : attribution.cue[0].end] if attribution.cue else None
     return _draft_each(cast, pieces, speaker, targets, cue, voice, words, attribution.source)
@@ -154,11 +220,22 @@ def _unquote(words: str) -> str:
 
 
 def _is_place(text: str, mention: PartyMention) -> bool:
-    return mention.kind == "state" and _PLACE.search(text[max(0, mention.start - 30) : mention.start]) is not None
+    before = text[max(0, mention.start - 40) : mention.start]
+    return mention.kind == "state" and _PLACE.search(before) is not None and _SEATED.search(before) is None
 
 
 def _find_topic(cast: Cast, sentences: Sequence[Span], piece: Span, own: str | None) -> list[PartyMention]:
-    """The party that was last spoken of in this sentence or the two before it, or later in this sentence."""
+    """Whom the words mean without a name: a body described ("the federation"), or the party last spoken of.
+
+    The last is looked for in this sentence and the two before it, then in the rest of this one.
+    """
+    described = [
+        found
+        for match in _DESCRIBED.finditer(cast.text, piece.start, piece.end)
+        if (found := cast.resolve(Span(*match.span()))).how != "unresolved" and found.party != own
+    ]
+    if described:
+        return described
     here = next((k for k, s in enumerate(sentences) if s.start <= piece.start < s.end), 0)
     begin = sentences[max(0, here - 2)].start if sentences else 0
     before = [m for m in cast.within(Span(begin, piece.start)) if m.party != own and not _is_place(cast.text, m)]
@@ -168,24 +245,37 @@ def _find_topic(cast: Cast, sentences: Sequence[Span], piece: Span, own: str | N
     return [m for m in cast.within(after) if m.party != own][:1] if after else []
 
 
-def _draft_own_words(cast: Cast, sentence: Span) -> list[Draft]:
-    """A sentence in the outlet's own words: an act of one party toward another, else a view of the outlet's."""
+def _draft_own_words(cast: Cast, sentence: Span, last: PartyMention | None, opinion: bool) -> list[Draft]:
+    """A sentence in the outlet's own words: an act of one party toward another, or in an opinion piece a view.
+
+    The actor is the subject: the first party of the main clause, or whom "the minister" or "she" at its beginning
+    means; after "by" in a passive clause it is the agent.
+    """
     text = cast.text[sentence.start : sentence.end]
-    mentions = cast.within(sentence)
-    acting = [m for m in mentions if not _is_place(cast.text, m)]
+    acting = [m for m in cast.within(sentence) if not _is_place(cast.text, m)]
+    begin = sentence.start
     if _LEAD_IN.match(text) and "," in text:
-        comma = sentence.start + text.index(",")
-        acting = [m for m in acting if m.start > comma] + [m for m in acting if m.start <= comma]
-    if not acting:
-        return []
-    actor = acting[0]
+        begin += text.index(",") + 1
+        acting = [m for m in acting if m.start >= begin] + [m for m in acting if m.start < begin]
+    actor: PartyMention | None = None
+    subject = _SUBJECT.match(cast.text, begin, sentence.end)
+    if subject and not any(m.start < subject.end() and subject.start("words") <= m.start for m in acting):
+        found = cast.resolve(Span(*subject.span("words")), last)
+        actor = found if found.how != "unresolved" else None
+    elif acting:
+        actor = acting[0]
     for mention in acting[1:]:
         if _PASSIVE.search(cast.text[sentence.start : mention.start]):
             actor = mention
             break
-    others = [m for m in acting if m.party != actor.party]
-    if not others:
-        return _draft_each(cast, [sentence], None, [actor], None, "author", text)
+    others = [m for m in acting if actor is None or m.party != actor.party]
+    if actor is not None and not others:
+        found = [cast.resolve(Span(*m.span())) for m in _DESCRIBED.finditer(cast.text, begin, sentence.end)]
+        others = [m for m in found if m.how != "unresolved" and m.party != actor.party]
+    if opinion:
+        return _draft_each(cast, [sentence], None, acting, None, "author", text) if acting else []
+    if actor is None or not others:
+        return []
     drafts = _draft_each(cast, [sentence], actor, others, None, "act", text, [Span(actor.start, actor.end)])
     first = others[0]
     if cast.text[actor.end : first.start].strip() in ("and", "and the"):

@@ -20,6 +20,10 @@ Voice = Literal["direct", "indirect", "act", "author"]
 MAX_ARTICLE_CHARS: Final = 1_000_000
 """Longest article."""
 _WORD: Final = re.compile(r"\w+")
+_CONTACT: Final = re.compile(
+    r"\b(?:meets?|met|meeting|talks?|talked|spoke|calls?|called|telephoned|phoned|received|receives|visit\w*|hosts?|hosted|"
+    r"signs?|signed|discuss\w*|welcomed|negotiat\w*|consult\w*|summit)\b"
+)
 _REPEATED_SHARE: Final = 0.7
 """Share of the shorter statement's words that the other one must hold to be the same statement told again."""
 _MIN_WORDS: Final = 4
@@ -249,11 +253,14 @@ def finish_reading(
 ) -> Reading:
     """Joins drafts and scores; repeats are marked and left out of the dyads.
 
-    The outlet's own sentences are kept where the model is sure that they take a side: the others are plain narration.
+    The outlet's own sentences are kept where the model is sure that they take a side, acts where they take one or are
+    a meeting or a call: the rest is plain narration.
     """
     statements = []
     for draft, score in zip(drafts, scores, strict=True):
         if draft.voice == "author" and (score.stance_label == "neutral" or score.needs_review):
+            continue
+        if draft.voice == "act" and score.stance_label == "neutral" and not _CONTACT.search(draft.statement.text):
             continue
         first, last = min(p.start for p in draft.pieces), max(p.end for p in draft.pieces)
         statements.append(
