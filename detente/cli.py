@@ -1,4 +1,4 @@
-"""The command line: ``detente score``, ``detente explain``, ``detente info``."""
+"""The command line: ``detente score``, ``explain``, ``read``, ``dyads`` and ``info``."""
 
 import csv
 import json
@@ -18,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from detente import __version__
+from detente.article.documents import Document, load_documents
+from detente.article.ledger import Entry, find_copies, make_ledger, plot_dyad, read_ledger, write_ledger, write_rows
+from detente.article.reading import Reading
 from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
 from detente.classifier import Classifier
 from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
@@ -105,6 +108,77 @@ def explain(
 
 
 @app.command()
+def read(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|DIR|-", help="A .txt, .md, .html or .jsonl file, a folder, or - for stdin.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for the tables of statements and dyads by day.")
+    ] = None,
+    date: Annotated[str | None, typer.Option(help="Date of a single article, YYYY-MM-DD.")] = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Finds who says what about whom in articles, and scores it.
+
+    One article is printed with its statements and dyads. Many need -o: statements and a ledger of dyads by day, as
+    JSONL and Parquet. An article that cannot be read is listed with its reason, and never stops the others.
+    """
+    documents = [Document("stdin", sys.stdin.read())] if source == "-" else list(load_documents(Path(source)))
+    if out is None and len(documents) > 1:
+        raise StatementError(f"{source} has {len(documents)} articles: name a folder for the tables with -o")
+    classifier = Classifier.from_pretrained(model)
+    if out is None:
+        if documents[0].problem:
+            raise StatementError(f"{documents[0].id}: {documents[0].problem}")
+        found = classifier.read(documents[0].text, date or documents[0].date)
+        if as_json:
+            print(json.dumps(found.to_dict(), ensure_ascii=False))
+        else:
+            _print_reading(found)
+        return
+    _read_many(documents, classifier, out)
+
+
+@app.command()
+def dyads(
+    ledger: Annotated[Path, typer.Argument(help="ledger.jsonl or ledger.parquet, made by detente read.")],
+    speaker: Annotated[str | None, typer.Option(help="Show this speaking party only.")] = None,
+    counterpart: Annotated[str | None, typer.Option(help="Show this counterpart only.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw one dyad over time into this .png or .svg file.")] = None,
+) -> None:
+    """Sums a ledger up by dyad, or draws one dyad's stance and hostility over time with marked changes."""
+    try:
+        entries = read_ledger(ledger)
+        if plot is not None:
+            if speaker is None or counterpart is None:
+                raise StatementError("--plot draws one dyad: name it with --speaker and --counterpart")
+            changes = plot_dyad(entries, speaker, counterpart, plot)
+            console.print(f"{escape(str(plot))}; changes: {', '.join(changes) or 'none found'}")
+            return
+    except (ValueError, OSError) as error:
+        raise StatementError(str(error)) from error
+    chosen = [e for e in entries if speaker in (None, e.speaker) and counterpart in (None, e.counterpart)]
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in chosen:
+        groups.setdefault((entry.speaker, entry.counterpart), []).append(entry)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("dyad", "statements", "days", "stance", "hostility", "highest"):
+        table.add_column(name, justify="left" if name == "dyad" else "right")
+    for (who, whom), found in sorted(groups.items(), key=lambda g: -sum(e.n for e in g[1])):
+        total = sum(e.n for e in found)
+        table.add_row(
+            f"{escape(who)} → {escape(whom)}",
+            str(total),
+            str(len(found)),
+            f"{sum(e.stance * e.n for e in found) / total:+.2f}",
+            f"{sum(e.hostility * e.n for e in found) / total:.2f}",
+            f"{max(e.hostility_max for e in found):.2f}",
+        )
+    console.print(table)
+
+
+@app.command()
 def info(model: Model = None, as_json: AsJson = False) -> None:
     """Shows the versions of package, artifact format and model, hashes, base model and licences."""
     from detente.artifact import check_files, read_manifest, resolve_folder
@@ -145,6 +219,78 @@ def main() -> None:
     except (StatementError, ArtifactError) as error:
         errors.print(f"[red]detente:[/] {escape(str(error))}")
         raise SystemExit(2) from error
+
+
+def _print_reading(reading: Reading) -> None:
+    """The statements of one article, then its dyads."""
+    for notice in reading.notices:
+        errors.print(f"[yellow]notice:[/] {escape(notice)}")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("who says it of whom", ratio=2)
+    table.add_column("statement", ratio=4)
+    table.add_column("stance", no_wrap=True)
+    table.add_column("hostility", no_wrap=True)
+    for s in reading.statements:
+        if s.counterpart is None and s.repeats is None and s.score.stance_label == "neutral":
+            continue
+        names = [named.party if named else None for named in (s.speaker, s.counterpart)]
+        who, whom = escape(names[0] or "the outlet"), escape(names[1] or "anyone")
+        colour = _STANCE_COLOURS[s.score.stance_label]
+        level = HOSTILITY_LEVELS.index(s.score.hostility_level)
+        written = f"[dim]{escape(s.speaker.written)}[/] " if s.speaker and s.speaker.written != s.speaker.party else ""
+        again = " [dim](repeats)[/]" if s.repeats is not None else ""
+        table.add_row(
+            f"{who} → {whom}\n{written}[dim]{s.voice}[/]{again}",
+            escape(" ".join(s.text.split())),
+            f"[{colour}]{s.score.stance:+.2f} {s.score.stance_label}[/]{' ?' if s.score.needs_review else ''}",
+            f"{s.score.hostility:.2f} [red]{'■' * level}[/][dim]{'□' * (MAX_LEVEL - level)}[/]",
+        )
+    console.print(table)
+    dyads_table = Table(title="dyads", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("speaker → counterpart", "n", "stance", "hostility", "highest"):
+        dyads_table.add_column(name, justify="left" if "→" in name else "right")
+    for dyad in reading.dyads:
+        dyads_table.add_row(
+            f"{escape(dyad.speaker)} → {escape(dyad.counterpart)}",
+            str(dyad.n),
+            f"{dyad.stance:+.2f} [dim]({dyad.stance_interval[0]:+.2f} to {dyad.stance_interval[1]:+.2f})[/]",
+            f"{dyad.hostility:.2f} [dim]({dyad.hostility_interval[0]:.2f} to {dyad.hostility_interval[1]:.2f})[/]",
+            f"{dyad.hostility_max:.2f}",
+        )
+    console.print(dyads_table)
+
+
+def _read_many(documents: list[Document], classifier: Classifier, out: Path) -> None:
+    """Reads every article; writes statements, ledger and, if there are any, errors."""
+    if out.exists() and not out.is_dir():
+        raise StatementError(f"{out} is a file: name a folder for the tables")
+    read_ones: list[tuple[Document, Reading]] = []
+    problems: list[dict[str, Any]] = []
+    for document in track(documents, "reading", console=errors, disable=not errors.is_terminal):
+        try:
+            if document.problem:
+                raise StatementError(document.problem)
+            read_ones.append((document, classifier.read(document.text, document.date)))
+        except StatementError as error:
+            problems.append({"article": document.id, "error": str(error)})
+    copies = find_copies([document.text for document, _ in read_ones])
+    rows = [
+        {"article": document.id, "copy_of": None if copy is None else read_ones[copy][0].id, **row}
+        for (document, reading), copy in zip(read_ones, copies, strict=True)
+        for row in reading.to_rows()
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    write_rows(rows, out / "statements")
+    entries = make_ledger([reading for _, reading in read_ones], copies)
+    write_ledger(entries, out)
+    notices = sum(bool(reading.notices) for _, reading in read_ones)
+    if problems:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in problems)
+        (out / "errors.jsonl").write_text(lines, encoding="utf-8")
+    errors.print(
+        f"{len(documents)} articles: {len(problems)} with an error, {sum(c is not None for c in copies)} copies of "
+        f"another, {notices} with a notice; {len(rows)} statements, {len(entries)} dyads by day in {escape(str(out))}"
+    )
 
 
 def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: bool) -> None:

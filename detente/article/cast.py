@@ -367,12 +367,14 @@ class Cast:
         elif (name := _ANY_NAME.search(words)) and not inside and _is_unnamed(last_speaker, span):
             # "The spokesman said ..." and then his name: the article tells it late.
             assert last_speaker is not None
-            person = _shorten(name[0])
-            self._people[person] = _Person(
-                person, last_speaker.party, last_speaker.kind, "back-reference", frozenset(), span.start
+            full_name = _shorten(name[0])
+            self._people[full_name] = _Person(
+                full_name, last_speaker.party, last_speaker.kind, "back-reference", frozenset(), span.start
             )
             self._place_mentions()
-            return PartyMention(span.start, span.end, last_speaker.party, last_speaker.kind, "back-reference", person)
+            return PartyMention(
+                span.start, span.end, last_speaker.party, last_speaker.kind, "back-reference", full_name
+            )
         if back is not None:
             return PartyMention(span.start, span.end, back.party, back.kind, "back-reference", back.person)
         return PartyMention(span.start, span.end, _shorten(words), "person", "unresolved")

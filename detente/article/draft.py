@@ -270,8 +270,8 @@ def _draft_own_words(cast: Cast, sentence: Span, last: PartyMention | None, opin
             break
     others = [m for m in acting if actor is None or m.party != actor.party]
     if actor is not None and not others:
-        found = [cast.resolve(Span(*m.span())) for m in _DESCRIBED.finditer(cast.text, begin, sentence.end)]
-        others = [m for m in found if m.how != "unresolved" and m.party != actor.party]
+        described = [cast.resolve(Span(*m.span())) for m in _DESCRIBED.finditer(cast.text, begin, sentence.end)]
+        others = [m for m in described if m.how != "unresolved" and m.party != actor.party]
     if opinion:
         return _draft_each(cast, [sentence], None, acting, None, "author", text) if acting else []
     if actor is None or not others:
