@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.fetch import Source, load_manifest, locate
-from data.sources import SOURCES
-from detente.corpus import SPLITS, Drops, clean_rows, write_parquet
+from data.sources import ARTICLE_SOURCES, SOURCES
+from detente.article.spans import write_articles
+from detente.corpus import SPLITS, Drops, clean_rows, normalise_text, write_parquet
 from detente.labels import MAX_LEVEL, SENTIMENTS, STANCES
 from detente.records import LabelledStatement
 
@@ -43,15 +44,15 @@ def build(
         out: Folder for ``<split>.parquet``, ``licences.json`` and ``DATACARD.md``.
 
     Returns:
-        The parquet file of each split that has rows.
+        The parquet file of each split that has rows, and of each split of the articles.
     """
     manifest = load_manifest()
-    sources = [manifest[name] for name in names]
+    paths = build_articles([manifest[name] for name in names if name in ARTICLE_SOURCES], clones, cache, out)
+    sources = [manifest[name] for name in names if name in SOURCES]
     rows, skipped = read_sources(sources, clones, cache)
     dropped = Drops()
     if not as_published:
         rows, dropped = clean_rows(rows)
-    paths = {}
     for split in SPLITS:
         path = out / f"{split}.parquet"
         path.unlink(missing_ok=True)
@@ -62,6 +63,27 @@ def build(
     licences = {source.name: source.licence for source in sources}
     (out / "licences.json").write_text(json.dumps(licences, indent=1) + "\n", encoding="utf-8")
     (out / "DATACARD.md").write_text(write_datacard(rows, skipped + dropped, sources), encoding="utf-8")
+    return paths
+
+
+def build_articles(sources: Sequence[Source], clones: Path | None, cache: Path, out: Path) -> dict[str, Path]:
+    """Read and write the annotated articles; a train article that stands in another part is dropped.
+
+    Returns:
+        The parquet file of each split that has articles, under ``articles.<split>``.
+    """
+    articles = [
+        article
+        for source in sources
+        for article in ARTICLE_SOURCES[source.name](locate(source, clones, cache), Counter())
+    ]
+    held = {normalise_text(article.text) for article in articles if article.split != "train"}
+    kept = [a for a in articles if a.split != "train" or normalise_text(a.text) not in held]
+    logger.info("%d articles, %d dropped that stand in two parts", len(kept), len(articles) - len(kept))
+    paths = {}
+    for split in dict.fromkeys(article.split for article in kept):
+        paths[f"articles.{split}"] = out / f"articles.{split}.parquet"
+        write_articles([article for article in kept if article.split == split], paths[f"articles.{split}"])
     return paths
 
 
@@ -117,13 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clones", type=Path, help="folder of your clones; without it the pinned files are downloaded")
     parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for downloads")
     parser.add_argument("--out", type=Path, default=Path("build/data"), help="folder for the corpus")
-    parser.add_argument("--sources", default=",".join(SOURCES), help="names with commas between them")
+    parser.add_argument(
+        "--sources", default=",".join([*SOURCES, *ARTICLE_SOURCES]), help="names with commas between them"
+    )
     parser.add_argument("--as-published", action="store_true", help="keep duplicates and leaks between the parts")
     options = parser.parse_args(arguments)
     names = options.sources.split(",")
-    unknown = sorted(set(names) - set(SOURCES))
-    if unknown:
-        parser.error(f"unknown sources {', '.join(unknown)}: choose from {', '.join(SOURCES)}")
+    known = [*SOURCES, *ARTICLE_SOURCES]
+    if unknown := sorted(set(names) - set(known)):
+        parser.error(f"unknown sources {', '.join(unknown)}: choose from {', '.join(known)}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for split, path in build(
         names, options.clones, options.cache, options.out, as_published=options.as_published

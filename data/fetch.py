@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import quote
@@ -41,12 +41,22 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A pinned repository: ``folder`` is the name of its clone, ``repository`` its owner and name."""
+    """A pinned repository.
+
+    Attributes:
+        folder: Name of its clone.
+        repository: Owner and name.
+        revision: The commit.
+        files: What the adapter reads, file by file.
+        trees: Folders of many small files that the adapter reads, each with the hash of ``hash_tree``; such a
+            repository must be cloned.
+    """
 
     folder: str
     repository: str
     revision: str
     files: tuple[SourceFile, ...]
+    trees: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +123,24 @@ def locate(source: Source, clones: Path | None, cache: Path, base: str = BASE_AD
     if clones is None or not all((clones / repository.folder).is_dir() for repository in source.repositories):
         root = cache
         for repository in source.repositories:
+            if repository.trees:
+                raise FetchError(
+                    f"{source.name} has too many files to fetch one by one: clone {repository.repository} at "
+                    f"{repository.revision} to a folder {repository.folder} and give the folder that holds it with "
+                    "--clones, or leave the source out with --sources"
+                )
             for file in repository.files:
                 _download(repository, file, cache, base)
     root = cast(Path, root)
     for repository in source.repositories:
         for file in repository.files:
             _check(root / repository.folder / file.path, file, repository)
+        for tree, sha256 in repository.trees.items():
+            if (found := hash_tree(root / repository.folder / tree)) != sha256:
+                raise FetchError(
+                    f"{root / repository.folder / tree} has the hash {found}, expected {sha256}: check out "
+                    f"{repository.repository} at {repository.revision}"
+                )
     return root if len(source.repositories) > 1 else root / source.repositories[0].folder
 
 
@@ -126,6 +148,13 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_tree(folder: Path) -> str:
+    """SHA-256 over the paths and hashes of all files below a folder, in the order of their paths; in hexadecimal."""
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    lines = "".join(f"{hash_file(path)}  {name}\n" for name, path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _check(path: Path, file: SourceFile, repository: Repository) -> None:

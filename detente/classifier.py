@@ -15,6 +15,7 @@ from detente.article.attribution import Attributor
 from detente.article.draft import draft_statements
 from detente.article.reading import Reading, check_article, finish_reading, parse_date
 from detente.article.sentences import split_sentences
+from detente.article.spans import Attribution
 from detente.artifact import TOKENIZER, ArtifactError, Manifest, check_files, read_manifest, resolve_folder
 from detente.calibration import compute_probabilities
 from detente.encoding import StatementEncoder, Window, load_tokenizer
@@ -242,11 +243,17 @@ class Classifier:
         """
         check_article(article)
         when = parse_date(date)
-        attributor = self._open_attributor()
-        sentences = split_sentences(article)
-        drafts = draft_statements(article, sentences, attributor.attribute(article), parties)
+        drafts = draft_statements(article, split_sentences(article), self.attribute(article), parties)
         scores = self.score_many([draft.statement for draft in drafts])
         return finish_reading(article, drafts, scores, when, self.manifest.model_version)
+
+    def attribute(self, article: str) -> list[Attribution]:
+        """Who says what in an article, as spans of its characters; ``read`` goes on from here.
+
+        Raises:
+            ArtifactError: The model has no attribution network.
+        """
+        return self._open_attributor().attribute(article)
 
     def _open_attributor(self) -> Attributor:
         with self._lock:

@@ -1,5 +1,6 @@
 """Fetching: the user's clone or a pinned download, both checked by SHA-256. The server is a local one."""
 
+import dataclasses
 import hashlib
 import io
 import zipfile
@@ -11,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from data.fetch import FetchError, Repository, Source, SourceFile, load_manifest, locate
-from data.sources import SOURCES
+from data.fetch import FetchError, Repository, Source, SourceFile, hash_tree, load_manifest, locate
+from data.sources import ARTICLE_SOURCES, SOURCES
 
 CONTENT = b"invented\trow\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -123,7 +124,7 @@ def test_archive_is_unpacked_to_the_path(tmp_path: Path, served: tuple[str, Path
 
 def test_manifest_has_an_entry_for_each_adapter() -> None:
     manifest = load_manifest()
-    assert list(manifest) == list(SOURCES)
+    assert list(manifest) == [*SOURCES, *ARTICLE_SOURCES]
     for source in manifest.values():
         assert source.reason and source.licence and set(source.citation) == {"authors", "title", "venue", "year"}
         for repository in source.repositories:
@@ -134,3 +135,18 @@ def test_manifest_has_an_entry_for_each_adapter() -> None:
 
 def test_authored_lies_in_the_project(tmp_path: Path) -> None:
     assert (locate(load_manifest()["authored"], None, tmp_path) / "README.md").is_file()
+
+
+def test_a_tree_is_cloned_and_checked(tmp_path: Path) -> None:
+    clone = tmp_path / "clones" / "many"
+    for name in ("part/b.txt", "part/sub/a.txt", "other.txt"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(name)
+    repository = Repository("many", "owner/name", "abc123", (), {"part": hash_tree(clone / "part")})
+    source = dataclasses.replace(make_source(SourceFile("x", SHA256)), repositories=(repository,))
+    assert locate(source, tmp_path / "clones", tmp_path / "cache") == clone
+    with pytest.raises(FetchError, match="too many files to fetch one by one: clone owner/name at abc123"):
+        locate(source, None, tmp_path / "cache")
+    (clone / "part" / "b.txt").write_text("changed")
+    with pytest.raises(FetchError, match="check out owner/name at abc123"):
+        locate(source, tmp_path / "clones", tmp_path / "cache")

@@ -11,7 +11,7 @@ import pytest
 from datasets import load_dataset
 from openpyxl import Workbook
 
-from data.build import build, main, read_sources
+from data.build import build, build_articles, main, read_sources
 from data.fetch import load_manifest, locate
 from data.sources import (
     SOURCES,
@@ -19,11 +19,13 @@ from data.sources import (
     mpqa,
     newsmtsc,
     plv,
+    polnear,
     rusentrel_en,
     semeval2016,
     unsc_attitude,
     unscon,
 )
+from detente.article.spans import read_articles
 from detente.corpus import SourceError, clean_rows, normalise_text, read_parquet
 from detente.records import LabelledStatement
 
@@ -479,7 +481,70 @@ def test_build_refuses_unknown_sources(capsys: pytest.CaptureFixture[str]) -> No
     assert "unknown sources nonsense: choose from authored, dse" in capsys.readouterr().err
 
 
+# Annotated articles
+
+
+def write_polnear(folder: Path, text: str, annotation: str) -> Path:
+    """A clone of PolNeAR with the same article in both parts, under two names."""
+    for part in ("train", "dev"):
+        for kind, ending, content in (("text", ".txt", text), ("attributions", "_1a2b.ann", annotation)):
+            path = folder / "data" / part / kind / f"paper_2016-01-01_{part}{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="")
+    return folder
+
+
+ARTICLE = "“Yes,” Ann said, “we\r\nagree.” It was over."
+ANNOTATION = (
+    "T1\tContent 0 6;17 29\t“Yes,” “we agree.”\nT2\tSource 7 10\tAnn\nT3\tCue 11 15\tsaid\n"
+    "T4\tAttribution 11 15\tsaid\n"
+    "E1\tAttribution:T4 Content:T1 Source:T2 Cue:T3\nT5\tCue 30 32\tIt\nE2\tAttribution-no-source:T5 Cue:T5\n"
+)
+
+
+def test_polnear_reads_brat(tmp_path: Path) -> None:
+    skipped: Counter[str] = Counter()
+    found = list(polnear.read(write_polnear(tmp_path, ARTICLE, ANNOTATION), skipped))
+    assert [(a.id, a.split) for a in found] == [
+        ("paper_2016-01-01_train", "train"),
+        ("paper_2016-01-01_dev", "validation"),
+    ]
+    (attribution,) = found[0].attributions
+    words = [ARTICLE[s.start : s.end] for s in (*attribution.content, *attribution.source, *attribution.cue)]
+    assert words == ["“Yes,”", "“we\r\nagree.”", "Ann", "said"]
+    assert skipped["attribution without content"] == 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ("T1\tContent 0 99\tx\n", "spans within the article"),
+        ("T1\tContent 0 6\tx\nE1\tContent:T9\n", "attributions of spans that the file has"),
+    ],
+)
+def test_polnear_refuses_broken_files(tmp_path: Path, annotation: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        list(polnear.read(write_polnear(tmp_path, ARTICLE, annotation)))
+    with pytest.raises(SourceError, match=r"articles of PolNeAR"):
+        list(polnear.read(tmp_path / "nowhere"))
+
+
+def test_articles_that_stand_in_two_parts_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.build.locate", lambda *_: write_polnear(tmp_path, ARTICLE, ANNOTATION))
+    paths = build_articles([load_manifest()["polnear"]], None, tmp_path, tmp_path / "out")
+    assert list(paths) == ["articles.validation"]
+    assert [a.split for a in read_articles(paths["articles.validation"])] == ["validation"]
+
+
 # The real folders
+
+
+@needs_clones
+def test_real_polnear(tmp_path: Path) -> None:
+    source = load_manifest()["polnear"]
+    found = list(polnear.read(locate(source, Path(str(CLONES)), tmp_path)))
+    assert Counter(a.split for a in found) == {"train": 840, "validation": 84}
+    assert sum(len(a.attributions) for a in found) > 20_000
 
 
 @needs_clones
@@ -510,7 +575,7 @@ def test_real_dse_counts() -> None:
 
 @needs_clones
 def test_real_corpus_has_no_leak(tmp_path: Path) -> None:
-    rows, _ = read_sources(list(load_manifest().values()), Path(str(CLONES)), tmp_path)
+    rows, _ = read_sources([load_manifest()[name] for name in SOURCES], Path(str(CLONES)), tmp_path)
     kept, dropped = clean_rows(rows)
     assert len(kept) + sum(dropped.values()) == len(rows)
     held = [row for row in kept if row.split != "train"]

@@ -1,4 +1,4 @@
-"""One adapter a source: ``SOURCES`` maps a source's name to the function that reads its folder."""
+"""One adapter a source: ``SOURCES`` and ``ARTICLE_SOURCES`` map a name to what reads the source's folder."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,11 +11,13 @@ from data.sources import (
     mpqa,
     newsmtsc,
     plv,
+    polnear,
     rusentrel_en,
     semeval2016,
     unsc_attitude,
     unscon,
 )
+from detente.article.spans import AttributedArticle
 from detente.records import LabelledStatement
 
 SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[LabelledStatement]]]] = {
@@ -23,3 +25,8 @@ SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[Labelled
     for module in (authored, dse, mpqa, plv, unscon, rusentrel_en, newsmtsc, unsc_attitude, semeval2016)
 }
 """Name to ``read(folder, skipped)``; the rows that are left out are counted in ``skipped`` by reason."""
+
+ARTICLE_SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[AttributedArticle]]]] = {
+    polnear.NAME: polnear.read
+}
+"""Sources of annotated articles, read likewise."""

@@ -199,11 +199,18 @@ def find_dyads(reading: Reading) -> set[tuple[str, str, str]]:
     }
 
 
-def measure_dyads(pairs: Sequence[tuple[GoldArticle, Reading]]) -> Counts:
-    """How many of the expected (speaker party, counterpart party, stance) were read, and the reverse."""
+def measure_dyads(pairs: Sequence[tuple[GoldArticle, Reading]], *, with_stance: bool = True) -> Counts:
+    """How many of the expected (speaker party, counterpart party, stance) were read, and the reverse.
+
+    Args:
+        pairs: Gold articles and what was read in them.
+        with_stance: Ask for the right stance as well as for the two parties.
+    """
     counts = [0, 0, 0]
+    size = 3 if with_stance else 2
     for article, reading in pairs:
-        _count(counts, expect_dyads(article), find_dyads(reading))
+        expected, found = ({d[:size] for d in dyads} for dyads in (expect_dyads(article), find_dyads(reading)))
+        _count(counts, expected, found)
     return Counts(*counts)
 
 
