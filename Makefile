@@ -7,8 +7,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check train golden wheel clean
 
-demo: $(VENV)/demo.stamp ## Score the examples and print a table
+demo: $(VENV)/demo.stamp ## Score the examples, read an article
 	$(BIN)/detente score data/examples/statements.csv
+	$(BIN)/detente read data/examples/article.txt
 
 test: $(VENV)/dev.stamp ## Run the tests
 	$(BIN)/python -m pytest -q
@@ -25,11 +26,15 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.finetune --config configs/reference.yaml
 	$(BIN)/python -m train.finetune --config configs/adapters.yaml
 	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/average
+	$(BIN)/python -m train.attribution --config configs/attribution.yaml
 	$(BIN)/python -m train.export runs/average detente/weights
+	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader
-	$(BIN)/python -m train.card --report docs/reports/validation.json --out MODEL_CARD.md
+	$(BIN)/python -m train.articles --gold data/articles/held_out.jsonl \
+	  --attributions build/data/articles.validation.parquet --out docs/reports/articles.json
+	$(BIN)/python -m train.card --report docs/reports/validation.json --articles docs/reports/articles.json --out MODEL_CARD.md
 
 golden: $(VENV)/dev.stamp ## Rewrite the golden files and show what changed
 	-DETENTE_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q -k golden
@@ -43,7 +48,7 @@ clean: ## Remove what the other targets made
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[articles]'
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from detente.article.reading import Reading
     from detente.classifier import Classifier
     from detente.parties import Party
     from detente.records import Explanation, Score, Statement, StatementError
@@ -14,12 +15,13 @@ _HOMES = {
     "Classifier": "detente.classifier",
     "Explanation": "detente.records",
     "Party": "detente.parties",
+    "Reading": "detente.article.reading",
     "Score": "detente.records",
     "Statement": "detente.records",
     "StatementError": "detente.records",
 }
 
-__all__ = ["Classifier", "Explanation", "Party", "Score", "Statement", "StatementError", "__version__"]
+__all__ = ["Classifier", "Explanation", "Party", "Reading", "Score", "Statement", "StatementError", "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -190,6 +190,7 @@ def info(model: Model = None, as_json: AsJson = False) -> None:
         "package version": __version__,
         "artifact format": FORMAT_VERSION,
         "model version": manifest.model_version,
+        "attribution network": manifest.attribution.get("version", "none: this model cannot read articles"),
         "folder": "shipped in the package" if folder == find_shipped() else str(folder),
         "licence of the weights": manifest.licence,
         "base model": manifest.base_model,

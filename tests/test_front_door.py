@@ -21,6 +21,7 @@ def test_public_names_are_pinned() -> None:
         "Classifier",
         "Explanation",
         "Party",
+        "Reading",
         "Score",
         "Statement",
         "StatementError",

@@ -17,9 +17,11 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True, help="JSON report of train.evaluate")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--model", type=Path, help="an artifact; default: the shipped weights")
+    parser.add_argument("--articles", type=Path, help="JSON report of train.articles")
     arguments = parser.parse_args()
+    articles = json.loads(arguments.articles.read_text(encoding="utf-8")) if arguments.articles else None
     report = json.loads(arguments.report.read_text(encoding="utf-8"))
-    card = render_card(read_manifest(resolve_folder(arguments.model)), report)
+    card = render_card(read_manifest(resolve_folder(arguments.model)), report, articles)
     arguments.out.write_text(card, encoding="utf-8")
     print(arguments.out)
 
