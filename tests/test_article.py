@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from detente.article.attribution import ArticleTokens, WindowOutput, decode, read_spans
+from detente.article.attribution import ArticleTokens, WindowOutput, decode, finish_words, join_pieces, read_spans
 from detente.article.draft import Draft, draft_statements
 from detente.article.measures import Counts, expect_dyads, measure_attributions, read_gold
 from detente.article.reading import check_article, describe_language, estimate_interval, parse_date
@@ -103,19 +103,21 @@ def output(tags: dict[str, str], count: int, links: dict[tuple[str, int], int]) 
 
 
 def test_decode_links_content_to_source_and_cue() -> None:
-    tokens = ArticleTokens(list(range(6)), [(i * 2, i * 2 + 1) for i in range(6)], [(0, 6)], 1, 2)
-    links = {(kind, t): target for t in (2, 3, 5) for kind, target in (("source", 0), ("cue", 1))}
-    found = decode(tokens, [output({"source": "BOOOOO", "cue": "OBOOOO", "content": "OOBIOB"}, 6, links)])
-    assert found == [Attribution((Span(4, 7), Span(10, 11)), (Span(0, 1),), (Span(2, 3),))]
+    text = "a b c d e f g h i j k l"
+    tokens = ArticleTokens(text, list(range(12)), [(i * 2, i * 2 + 1) for i in range(12)], [(0, 12)], 1, 2)
+    links = {(kind, t): target for t in (2, 3, 11) for kind, target in (("source", 0), ("cue", 1))}
+    tags = {"source": "BOOOOOOOOOOO", "cue": "OBOOOOOOOOOO", "content": "OOBIOOOOOOOB"}
+    found = decode(tokens, [output(tags, 12, links)])
+    assert found == [Attribution((Span(4, 7), Span(22, 23)), (Span(0, 1),), (Span(2, 3),))]
 
 
 def test_decode_may_find_no_source() -> None:
-    tokens = ArticleTokens([1, 2], [(0, 1), (1, 2)], [(0, 2)], 1, 2)
+    tokens = ArticleTokens("a b", [1, 2], [(0, 1), (2, 3)], [(0, 2)], 1, 2)
     links = {(kind, t): -1 for t in (0, 1) for kind in ("source", "cue")}
     assert decode(tokens, [output({"source": "OO", "cue": "OO", "content": "BI"}, 2, links)]) == [
-        Attribution((Span(0, 2),))
+        Attribution((Span(0, 3),))
     ]
-    assert decode(ArticleTokens([], [], [(0, 0)], 1, 2), []) == []
+    assert decode(ArticleTokens("", [], [], [(0, 0)], 1, 2), []) == []
 
 
 @pytest.mark.parametrize(
@@ -261,3 +263,15 @@ def test_a_wrong_gold_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gold.jsonl").write_text(json.dumps({**row, "statements": [wrong]}))
     with pytest.raises(ValueError, match="does not contain 'Yes'"):
         read_gold(tmp_path / "gold.jsonl")
+
+
+def test_no_span_ends_within_a_word() -> None:
+    inner = np.array([False, True, True, False])
+    assert finish_words(np.array([0, 1, 2, 0]), inner).tolist() == [1, 2, 2, 0]
+    assert finish_words(np.array([0, 2, 0, 1]), inner).tolist() == [2, 2, 2, 1]
+
+
+def test_pieces_join_over_a_small_gap_without_source_or_cue() -> None:
+    assert join_pieces([(0, 4), (6, 9)], []) == [(0, 9)]
+    assert join_pieces([(0, 4), (6, 9)], [(4, 5)]) == [(0, 4), (6, 9)]
+    assert join_pieces([(0, 4), (14, 19)], []) == [(0, 4), (14, 19)]

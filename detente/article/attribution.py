@@ -24,6 +24,7 @@ LINKS: Final[tuple[SpanKind, ...]] = ("source", "cue")
 """What a content points to."""
 _BEGIN, _INSIDE = 1, 2
 _WINDOWS_AT_ONCE: Final = 16
+_MAX_GAP_TOKENS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ArticleTokens:
     """An article as tokens, and the windows that cover it.
 
     Attributes:
+        text: The article.
         ids: Token ids, without special tokens.
         offsets: Characters of each token.
         windows: First and one past the last token of each window; neighbours overlap.
@@ -38,6 +40,7 @@ class ArticleTokens:
         last: Id of ``[SEP]``.
     """
 
+    text: str
     ids: list[int]
     offsets: list[tuple[int, int]]
     windows: list[tuple[int, int]]
@@ -79,7 +82,7 @@ def tokenise_article(text: str, tokenizer: "Tokenizer", *, max_tokens: int, over
     starts = range(0, max(1, count - overlap_tokens), stride)
     windows = [(start, min(start + room, count)) for start in starts]
     first, last = (find_token(tokenizer, *names) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
-    return ArticleTokens(encoded.ids, encoded.offsets, windows, first, last)
+    return ArticleTokens(text, encoded.ids, encoded.offsets, windows, first, last)
 
 
 def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attribution]:
@@ -102,7 +105,8 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attri
     for w, (start, end) in enumerate(tokens.windows):
         mine = np.flatnonzero(owner[start:end] == w)
         tags[:, start + mine] = outputs[w].tags[:, mine]
-    spans = {kind: read_spans(tags[k].argmax(axis=1)) for k, kind in enumerate(SPAN_KINDS)}
+    inside_word = find_inner_tokens(tokens)
+    spans = {kind: read_spans(finish_words(tags[k].argmax(axis=1), inside_word)) for k, kind in enumerate(SPAN_KINDS)}
     linked: dict[tuple[int, ...], list[tuple[int, int]]] = {}
     for first, end in spans["content"]:
         targets = [
@@ -113,14 +117,54 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attri
         linked.setdefault(key, []).append((first, end))
     attributions = []
     for (source, cue, _), pieces in linked.items():
+        between = [spans[kind][k] for kind, k in zip(LINKS, (source, cue), strict=True) if k >= 0]
+        joined = join_pieces(pieces, between)
         attributions.append(
             Attribution(
-                content=tuple(_to_span(piece, tokens) for piece in pieces),
+                content=tuple(_to_span(piece, tokens) for piece in joined),
                 source=(_to_span(spans["source"][source], tokens),) if source >= 0 else (),
                 cue=(_to_span(spans["cue"][cue], tokens),) if cue >= 0 else (),
             )
         )
     return sorted(attributions, key=lambda a: a.content)
+
+
+def find_inner_tokens(tokens: ArticleTokens) -> npt.NDArray[np.bool_]:
+    """(count,) whether a token goes on with the word of the token before it."""
+    starts = np.array([start for start, _ in tokens.offsets])
+    ends = np.array([end for _, end in tokens.offsets])
+    whole = np.array([token.isalnum() for token in (tokens.text[start:end] for start, end in tokens.offsets)])
+    inner = np.zeros(len(starts), dtype=bool)
+    inner[1:] = (starts[1:] == ends[:-1]) & whole[1:] & whole[:-1]
+    return inner
+
+
+def finish_words(tags: npt.NDArray[np.int64], inner: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Takes a word into a span if one of its tokens is in it, so that no span begins or ends within a word."""
+    finished = tags.copy()
+    first = 0
+    for position in range(1, len(tags) + 1):
+        if position < len(tags) and inner[position]:
+            continue
+        word = finished[first:position]
+        if word.any():
+            word[0] = _BEGIN if (word == _BEGIN).any() else _INSIDE
+            word[1:] = _INSIDE
+        first = position
+    return finished
+
+
+def join_pieces(pieces: Sequence[tuple[int, int]], between: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Joins pieces of one content over gaps of a few tokens, unless its source or cue stands in the gap."""
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(pieces):
+        if joined and first - joined[-1][1] <= _MAX_GAP_TOKENS:
+            gap = (joined[-1][1], first)
+            if not any(a < gap[1] and gap[0] < b for a, b in between):
+                joined[-1] = (joined[-1][0], end)
+                continue
+        joined.append((first, end))
+    return joined
 
 
 class Attributor:

@@ -18,7 +18,7 @@ from detente.parties import find_namings
 
 How = Literal["registry", "caller", "introduction", "name", "back-reference", "unresolved"]
 
-_CAP: Final = r"(?:[A-ZÀ-ÖØ-Þ][\w’'-]*\w|[A-Z]\.)"
+_CAP: Final = r"(?:(?:(?:al|el|ad|as|ul)-)?[A-ZÀ-ÖØ-Þ][\w’'-]*\w|[A-Z]\.)"
 _PARTICLE: Final = r"(?:al|bin|bint|da|de|del|den|der|di|dos|du|el|la|ibn|van|von|y)"
 _NAME: Final = rf"{_CAP}(?:[ \t]+(?:{_PARTICLE}[ \t]+)*{_CAP}){{1,3}}"
 _ROLE: Final = (
@@ -37,7 +37,8 @@ _PRIVATE: Final = re.compile(
 _TITLES: Final = frozenset({"Mr", "Mrs", "Ms", "Dr", "Sir", "Lady", "Lord", "Prof"})
 _BEFORE_NAME = re.compile(
     rf"(?P<desc>(?:(?:{_CAP}|[a-z’'-]+|&)[ \t]+){{0,7}}?{_ROLE_ANY_CASE}"
-    rf"(?:[ \t]+(?:of|for|to)[ \t]+(?:the[ \t]+)?{_CAP}(?:[ \t]+{_CAP}){{0,3}})?),?[ \t]+(?P<name>{_NAME})"
+    rf"(?:[ \t]+(?:of|for|to|at|in)[ \t]+(?:the[ \t]+)?[\w’'-]+(?:[ \t]+[\w’'-]+){{0,3}}?)?)"
+    rf",?[ \t]+(?P<name>{_NAME})"
 )
 _AFTER_NAME = re.compile(
     rf"(?P<name>{_NAME}),[ \t]+(?P<desc>(?:[\w’'&.-]+[ \t]+){{0,8}}?{_ROLE_ANY_CASE}s?\b[^,.;:“”\"\n]{{0,80}}"
@@ -65,7 +66,7 @@ _BODY: Final = (
     r"Brotherhood|Workers|Works|Lines|Shipping|Steel|Logistics|Media|Club|Congress|Authority|Society|Network|Capital)"
 )
 _BODY_NAME = re.compile(
-    rf"(?:{_CAP}[ \t]+(?:(?:of|for|and|the|&)[ \t]+){{0,2}}){{1,6}}{_BODY}\b"
+    rf"(?:{_CAP}[’']?[ \t]+(?:(?:of|for|and|the|&)[ \t]+){{0,2}}){{1,6}}{_BODY}\b"
     rf"(?:[ \t]+(?:of|for)[ \t]+(?:the[ \t]+)?{_CAP}(?:[ \t]+{_CAP})*)?"
 )
 _CAPITALISED = re.compile(rf"(?<![\w’'])(?:[A-Z]{{2}}[ \t]+)?{_CAP}(?:[ \t]+{_CAP})*")
@@ -73,11 +74,38 @@ _DATELINE = re.compile(
     r"^(?P<place>[A-Z][A-Z .’'-]{2,30}(?:,[^\n—–-]{1,40})?)\s*(?:\([^)\n]{2,20}\)\s*)?(?:[—–]|--|-\s)", re.MULTILINE
 )
 _BY_PLACE = re.compile(r"\b(?:in|at|near|from|to|off|of|across|around|over)[ \t]+(?:the[ \t]+)?$")
+_OF_BODY = re.compile(
+    rf"\b(?:of|for|at|union|club|company|firm|group|leads|led|chairs|heads|runs|represents|owns)[ \t]+(?:the[ \t]+)?"
+    rf"(?P<body>{_CAP}(?:[ \t]+{_CAP})*)$"
+)
+_THING = re.compile(
+    r"\b(?:ferry|ship|yacht|vessel|tanker|trawler|frigate|island|islands|strait|river|village|town|city|port|crossing|"
+    r"valley|province|region|newspaper|the[ \t]+(?:Gulf|Sea|Strait|Bay|River)[ \t]+of)[ \t]+$"
+)
+_MILITANT = re.compile(r"[ \t]+(?:militia|militants|rebels?|fighters|group|movement|insurgents|army|guerrillas)\b")
+_VERB = re.compile(
+    r"\b(?:[a-z]+ed|said|says|told|met|meets|has|had|was|were|will|is|gave|held|spoke|saw|left|sent|made|took|wants)\b"
+)
+_TITLED = re.compile(rf"\b(?:Mr|Mrs|Ms|Dr|Sir)\.?[ \t]+(?:{_CAP}[ \t]+)?(?P<name>[A-Z][\w-]+)")
 _ACTING = re.compile(
     r"(?:[’']s\b|[ \t]+(?:has|have|had|is|was|were|will|would|may|must|should|said|says|did|does|also|[a-z]{3,}ed|told|"
     r"gave|won|sold|went|took|made|kept|put|wants|hopes|thinks|seeks)\b)"
 )
+_THE_BODY = re.compile(
+    r"\b[Tt]he[ \t]+(?P<noun>(?i:federation|club|union|commission|council|committee|league|alliance|bank|association|"
+    r"airline|group|agency|community|bloc|authority))\b(?![ \t]+[A-Z])"
+)
+_CLUB_WORDS: Final = {"fc": "club", "hc": "club", "sc": "club", "ac": "club", "united": "club", "airlines": "airline"}
+_NOUNS: Final = {
+    "NATO": ("alliance",),
+    "European Union": ("bloc",),
+    "European Commission": ("commission",),
+    "African Union": ("bloc",),
+    "ASEAN": ("bloc",),
+}
+"""What a body is called when its name does not say it."""
 _PERSON_PRONOUN: Final = frozenset({"he", "she", "him", "her", "his", "i", "the latter"})
+_RELATIVE: Final = frozenset({"who", "which", "that", "whom"})
 _GROUP_PRONOUN: Final = frozenset({"they", "it", "we", "them", "us"})
 _DEFINITE = re.compile(r"^(?:the|its|his|her|their|our|a|an|that|this)\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"^(?:its|his|her|their)\b", re.IGNORECASE)
@@ -96,6 +124,7 @@ _KIND_WORDS: Final = (
     ),
 )
 _SHORTLY_CHARS: Final = 300
+_LONGEST_NAME: Final = 80
 _DEMONYM_ENDINGS: Final = ("ians", "ian", "ans", "an", "ese", "ish", "is", "i", "n", "ns", "ers", "er")
 
 
@@ -152,7 +181,7 @@ class Cast:
         known = _merge(known, self._find_names(known, self._introduce(known)))
         self._people.clear()
         self._introduce(known)
-        self._known = known
+        self._known = _merge(known, self._find_descriptions(known))
         self._place_mentions()
 
     def _place_mentions(self) -> None:
@@ -216,6 +245,7 @@ class Cast:
         """
         index = _Intervals(_merge(taken, people))
         own_names = {form for person in people for form in (person.party, person.party.split()[-1])}
+        titled = {match["name"] for match in _TITLED.finditer(self.text)}
         spans: dict[str, list[Span]] = {}
         acts: Counter[str] = Counter()
         for match in _CAPITALISED.finditer(self.text):
@@ -227,7 +257,12 @@ class Cast:
             if not words or index.hits(start, match.end()):
                 continue
             name = re.sub(r"[’']s?$", "", " ".join(words))
-            if len(name) < 3 or name in own_names or (len(words) == 1 and name in _FIRST_WORDS):
+            if (
+                len(name) < 3
+                or name in own_names
+                or name.split()[-1] in titled
+                or (len(words) == 1 and name in _FIRST_WORDS)
+            ):
                 continue
             spans.setdefault(name, []).append(Span(start, start + len(name)))
             by_place = _BY_PLACE.search(self.text[max(0, start - 14) : start])
@@ -240,9 +275,28 @@ class Cast:
         for party, names in groups.items():
             places = [span for name in names for span in spans[name]]
             is_people = any(_is_demonym(name, party) for name in names if name != party)
-            if len(places) < 2 or not (is_people or any(acts[name] for name in names)):
+            if any(_THING.search(self.text[max(0, span.start - 20) : span.start]) for span in places):
+                continue
+            if any(_MILITANT.match(self.text, span.end) for span in places):
+                pass
+            elif len(places) < 2 or not (is_people or any(acts[name] for name in names)):
                 continue
             found += [PartyMention(span.start, span.end, party, "name", "name") for span in places]
+        return found
+
+    def _find_descriptions(self, known: Sequence[PartyMention]) -> list[PartyMention]:
+        """Where "the federation" or "the club" can only mean the body whose name says so."""
+        bodies: dict[str, list[str]] = {}
+        for party in dict.fromkeys(m.party for m in known if m.kind != "state"):
+            for word in {*party.lower().split(), *_NOUNS.get(party, ())}:
+                bodies.setdefault(_CLUB_WORDS.get(word, word), []).append(party)
+        kinds = {m.party: m.kind for m in known}
+        found = []
+        for match in _THE_BODY.finditer(self.text):
+            parties = bodies.get(match["noun"].lower(), [])
+            if len(parties) == 1:
+                (party,) = parties
+                found.append(PartyMention(match.start(), match.end("noun"), party, kinds[party], "back-reference"))
         return found
 
     def _introduce(self, mentions: Sequence[PartyMention]) -> list[PartyMention]:
@@ -257,8 +311,13 @@ class Cast:
                 words.pop(0)
             if not words or (len(words) == 1 and len(match["name"].split()) == len(words)):
                 continue
+            owned = next((k for k, word in enumerate(words) if re.search(r"[’']s?$", word)), len(words) - 1)
+            words = [*words[:owned], re.sub(r"[’']s?$", "", words[owned])]
+            if len(words) == 1 and len(match["name"].split()) > 1 and owned == 0:
+                continue
             name = " ".join(words)
-            start = self.text.rfind(words[0], start, end)
+            start = self.text.find(words[0], start, end)
+            end = start + len(name)
             if index.hits(start, end) or any(word in _FIRST_WORDS for word in words):
                 continue
             names.append(PartyMention(start, end, name, "person", "introduction"))
@@ -286,6 +345,8 @@ class Cast:
             best = inside[-1] if follows else inside[0]
             how: How = "unresolved" if best.how == "unresolved" else "introduction"
             return _Person(name, best.party, best.kind, how, roles, start)
+        if named := _OF_BODY.search(desc):
+            return _Person(name, named["body"], "name", "introduction", roles, start)
         possessor = _POSSESSIVE.match(desc) or re.search(r"\b(?:his|her|its|their)\b", desc, re.IGNORECASE)
         kinds: frozenset[str] = frozenset({"state", *_BODIES})
         for pattern, wanted in _KIND_WORDS:
@@ -349,15 +410,23 @@ class Cast:
             last_speaker: Who spoke last, to whom a description without a name may point back.
         """
         words = self.text[span.start : span.end]
-        inside = self.within(span)
+        if people := [m for m in self.within(span) if m.person]:
+            return people[0]
+        head = words.split(",")[0]
+        if len(head) < len(words) and (_ANY_NAME.search(head) or self.within(Span(span.start, span.start + len(head)))):
+            span = Span(span.start, span.start + len(head))  # what follows the name only describes it
+            words = head
+        inside = [m for m in self.within(Span(span.start - _LONGEST_NAME, span.end)) if m.end > span.start]
         if people := [m for m in inside if m.person]:
             return people[-1]
         if inside and not _PRIVATE.search(words):
             return inside[0]
         plain = words.strip(" ,.").lower()
         back: PartyMention | None = None
-        if plain in _PERSON_PRONOUN:
-            person = next((m for m in reversed(self._before(span.start)) if m.person), None)
+        if plain in _RELATIVE:
+            back = next(reversed(self._before(span.start)), None)
+        elif plain in _PERSON_PRONOUN:
+            person = next((m for m in reversed(self._before(span.start)) if m.person and self._leads(m)), None)
             back = last_speaker if last_speaker and (person is None or last_speaker.start >= person.start) else person
         elif plain in _GROUP_PRONOUN:
             here = self._find_subject(self.mentions, span.start, {"state", *_BODIES})
@@ -391,6 +460,10 @@ class Cast:
             return PartyMention(span.start, span.end, last_speaker.party, last_speaker.kind, "back-reference")
         for pattern, kinds in _KIND_WORDS:
             if re.search(rf"\b(?:{pattern})\b", plain):
+                number = bisect_right(self._sentence_starts, span.start) - 1
+                here = self.within(Span(self._sentence_starts[max(number, 0)], span.start))
+                if near := next((m for m in here if m.kind in kinds | {"name"}), None):
+                    return near
                 if last_speaker is not None and last_speaker.kind in kinds:
                     return PartyMention(span.start, span.end, last_speaker.party, last_speaker.kind, "back-reference")
                 if found := self._find_subject(self.mentions, span.start, kinds | {"name"}):
@@ -398,6 +471,11 @@ class Cast:
         if roles and last_speaker is not None:
             return PartyMention(span.start, span.end, last_speaker.party, last_speaker.kind, "back-reference")
         return None
+
+    def _leads(self, mention: PartyMention) -> bool:
+        """Whether no verb stands before a mention in its sentence: a rough sign of the subject."""
+        number = bisect_right(self._sentence_starts, mention.start) - 1
+        return number < 0 or _VERB.search(self.text, self._sentence_starts[number], mention.start) is None
 
     def _before(self, position: int) -> list[PartyMention]:
         return self.mentions[: bisect_left(self._starts, position)]

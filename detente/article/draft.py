@@ -1,7 +1,8 @@
 """Statements of an article before they are scored: who, toward whom, in which words."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,13 +36,20 @@ _SUBJECT: Final = re.compile(
 )
 _OPINION: Final = re.compile(
     r"\b(?:should|ought|must|deserves?|surely|rightly|wrongly|foll(?:y|ies)|shameful|disgrace\w*|this newspaper|"
-    r"we believe|in our view|let us|it is time)\b",
+    r"we believe|we (?:do|have|are)|in our view|let us|it is time)\b",
     re.IGNORECASE,
 )
 _DESCRIBED: Final = re.compile(
     r"\b[Tt]he[ \t]+(?:government|ministry|company|firm|bidder|airline|bank|board|club|union|federation|association|"
     r"league|committee|alliance|bloc|agency|council|commission|court)\b"
 )
+_MIN_WORDS: Final = 2
+_BOTH: Final = re.compile(
+    r"^(?:both|the two)[ \t]+(?:leaders|sides|governments|countries|ministers|presidents|parties|capitals|companies|"
+    r"clubs)\b",
+    re.IGNORECASE,
+)
+_TOPIC_SENTENCES: Final = 5
 _MIN_OPINIONS: Final = 2
 _FIRST_PERSON: Final = frozenset({"i", "we"})
 _SPEAKS: Final = re.compile(r"\b(?:I|we|We|our|Our|my|My|us)\b")
@@ -60,7 +68,8 @@ class Draft:
         counterpart: Toward whom, or None.
         cue: The attributing word, or None.
         voice: See ``ReadStatement``.
-        statement: The words that are scored, which for indirect speech include source and cue.
+        statement: The words that are scored: for indirect speech with source and cue, for direct speech after
+            "speaker said of counterpart".
     """
 
     pieces: tuple[Span, ...]
@@ -89,7 +98,11 @@ def draft_statements(
     quotations = list(find_quotations(text))
     turns = find_turns(text)
     spoken = [turn.content[0] for turn in turns]
-    reported = [a for a in attributions if not any(_covers(turn, a) for turn in turns)]
+    reported = [
+        a
+        for a in attributions
+        if (a.source or _is_quoted(a.content, quotations)) and not any(_covers(turn, a) for turn in turns)
+    ]
     covered = [span for a in reported for span in a.content] + quotations
     own = [s for s in sentences if not any(s.overlaps(span) for span in [*covered, *spoken])]
     orator = None if turns else _find_orator(cast, sentences, own)
@@ -103,13 +116,20 @@ def draft_statements(
             source = attribution.source[0]
             if orator and text[source.start : source.end].lower() in _FIRST_PERSON:
                 speaker, voice = orator, "direct"
+            elif _BOTH.match(text[source.start : source.end]):
+                for each in _find_both(cast, source):
+                    drafts += _draft_attribution(
+                        cast, sentences, attribution, voice, each, also=_find_both(cast, source)
+                    )
+                continue
             else:
                 speaker = cast.resolve(source, last)
             last = speaker
         elif voice == "direct":
             speaker = last
         drafts += _draft_attribution(cast, sentences, attribution, voice, speaker)
-    opinion = sum(_OPINION.search(text, s.start, s.end) is not None for s in own) >= _MIN_OPINIONS
+    unquoted = [s for s in sentences if not any(s.overlaps(quotation) for quotation in quotations)]
+    opinion = sum(_OPINION.search(text, s.start, s.end) is not None for s in unquoted) >= _MIN_OPINIONS
     subject = None
     for sentence in own:
         if orator:
@@ -118,6 +138,13 @@ def draft_statements(
             drafts += _draft_own_words(cast, sentence, subject, opinion)
         subject = next(iter(cast.within(sentence)), subject)
     return sorted(drafts, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+
+
+def _find_both(cast: Cast, source: Span) -> list[PartyMention]:
+    """The two parties that an article names most before "both leaders"."""
+    before = [m for m in cast.mentions if m.end <= source.start and m.kind != "person"]
+    most = Counter(m.party for m in before).most_common(2)
+    return [next(m for m in before if m.party == party) for party, _ in most] if len(most) > 1 else []
 
 
 def _covers(turn: Attribution, attribution: Attribution) -> bool:
@@ -140,7 +167,7 @@ def _draft_spoken(cast: Cast, sentences: Sequence[Span], sentence: Span, orator:
     """A sentence of a speech: toward whom it names, or whom it addresses."""
     targets = [m for m in cast.within(sentence) if m.party != orator.party and not _is_place(cast.text, m)]
     if not targets and _POINTING.search(cast.text, sentence.start, sentence.end):
-        targets = _find_topic(cast, sentences, sentence, orator.party)
+        targets = _find_topic(cast, sentences, sentence, {orator.party})
     if not targets or sentence.start <= orator.start < sentence.end:
         return []
     words = cast.text[sentence.start : sentence.end]
@@ -158,6 +185,7 @@ def _draft_attribution(
     attribution: Attribution,
     voice: Voice,
     speaker: PartyMention | None,
+    also: Sequence[PartyMention] = (),
 ) -> list[Draft]:
     text = cast.text
     pieces = attribution.content
@@ -168,10 +196,10 @@ def _draft_attribution(
         whole = Span(min(p.start for p in parts), max(p.end for p in parts))
         together = any(s.start <= whole.start and whole.end <= s.end for s in sentences)
         words = text[whole.start : whole.end] if together else " ".join(text[p.start : p.end] for p in pieces)
-    if not words.strip():
+    if sum(len(text[p.start : p.end].split()) for p in pieces) < _MIN_WORDS:
         return []
-    own = speaker.party if speaker else None
-    targets = [m for piece in pieces for m in cast.within(piece) if m.party != own and not _is_place(text, m)]
+    own = {m.party for m in (speaker, *also) if m}
+    targets = [m for piece in pieces for m in cast.within(piece) if m.party not in own and not _is_place(text, m)]
     if not targets:
         targets = _find_topic(cast, sentences, pieces[0], own)
     cue = text[attribution.cue[0].start : attribution.cue[0].end] if attribution.cue else None
@@ -200,8 +228,12 @@ def _draft_each(
             for role, party in (("speaker", speaker), ("counterpart", target))
             if party is not None
         }
+        # A quotation seldom names its counterpart: the frame puts both roles before it.
+        framed = (
+            f"{speaker.party} said of {target.party}: {words}" if voice == "direct" and speaker and target else words
+        )
         statement = Statement(
-            words,
+            framed,
             speaker.party if speaker else None,
             target.party if target else None,
             aliases=aliases,  # type: ignore[arg-type]  # the keys are roles
@@ -224,25 +256,27 @@ def _is_place(text: str, mention: PartyMention) -> bool:
     return mention.kind == "state" and _PLACE.search(before) is not None and _SEATED.search(before) is None
 
 
-def _find_topic(cast: Cast, sentences: Sequence[Span], piece: Span, own: str | None) -> list[PartyMention]:
+def _find_topic(cast: Cast, sentences: Sequence[Span], piece: Span, own: Set[str]) -> list[PartyMention]:
     """Whom the words mean without a name: a body described ("the federation"), or the party last spoken of.
 
-    The last is looked for in this sentence and the two before it, then in the rest of this one.
+    The last is looked for in this sentence and some before it, then in the rest of this one.
     """
     described = [
         found
         for match in _DESCRIBED.finditer(cast.text, piece.start, piece.end)
-        if (found := cast.resolve(Span(*match.span()))).how != "unresolved" and found.party != own
+        if (found := cast.resolve(Span(*match.span()))).how != "unresolved" and found.party not in own
     ]
     if described:
         return described
     here = next((k for k, s in enumerate(sentences) if s.start <= piece.start < s.end), 0)
-    begin = sentences[max(0, here - 2)].start if sentences else 0
-    before = [m for m in cast.within(Span(begin, piece.start)) if m.party != own and not _is_place(cast.text, m)]
+    begin = sentences[max(0, here - _TOPIC_SENTENCES)].start if sentences else 0
+    kinds = {m.kind for m in cast.mentions if m.party in own}
+    before = [m for m in cast.within(Span(begin, piece.start)) if m.party not in own and not _is_place(cast.text, m)]
     if before:
-        return before[-1:]
+        alike = [m for m in before if m.kind in kinds] or before
+        return alike[-1:]
     after = Span(piece.end, sentences[here].end) if sentences and piece.end < sentences[here].end else None
-    return [m for m in cast.within(after) if m.party != own][:1] if after else []
+    return [m for m in cast.within(after) if m.party not in own][:1] if after else []
 
 
 def _draft_own_words(cast: Cast, sentence: Span, last: PartyMention | None, opinion: bool) -> list[Draft]:
@@ -259,6 +293,8 @@ def _draft_own_words(cast: Cast, sentence: Span, last: PartyMention | None, opin
         acting = [m for m in acting if m.start >= begin] + [m for m in acting if m.start < begin]
     actor: PartyMention | None = None
     subject = _SUBJECT.match(cast.text, begin, sentence.end)
+    if subject and cast.text.startswith(" of ", subject.end()):
+        subject = None
     if subject and not any(m.start < subject.end() and subject.start("words") <= m.start for m in acting):
         found = cast.resolve(Span(*subject.span("words")), last)
         actor = found if found.how != "unresolved" else None

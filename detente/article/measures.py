@@ -195,7 +195,7 @@ def find_dyads(reading: Reading) -> set[tuple[str, str, str]]:
     return {
         (_plain(s.speaker.party if s.speaker else AUTHOR), _plain(s.counterpart.party), s.score.stance_label)
         for s in reading.statements
-        if s.counterpart and s.repeats is None
+        if s.counterpart and s.repeats is None and (s.speaker is None or s.speaker.is_party) and s.counterpart.is_party
     }
 
 

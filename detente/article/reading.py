@@ -49,6 +49,11 @@ class Named:
     how: How
     person: str | None = None
 
+    @property
+    def is_party(self) -> bool:
+        """False for words that name nobody, such as "reporters" or "a woman in the queue": they count in no dyad."""
+        return self.how != "unresolved" or any(word[0].isupper() for word in self.party.split()[1:] or [self.party])
+
 
 @dataclass(frozen=True, slots=True)
 class ReadStatement:
@@ -183,7 +188,13 @@ def sum_up(statements: Sequence[ReadStatement]) -> tuple[Dyad, ...]:
     """The dyads of the statements that have both parties and repeat no other one; most hostile first."""
     groups: dict[tuple[str, str], list[int]] = {}
     for index, statement in enumerate(statements):
-        if statement.speaker and statement.counterpart and statement.repeats is None:
+        if (
+            statement.speaker
+            and statement.counterpart
+            and statement.speaker.is_party
+            and statement.counterpart.is_party
+            and statement.repeats is None
+        ):
             groups.setdefault((statement.speaker.party, statement.counterpart.party), []).append(index)
     dyads = []
     for (speaker, counterpart), indices in groups.items():

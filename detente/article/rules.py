@@ -35,6 +35,7 @@ _TURN = re.compile(
 )
 _ASKING: Final = frozenset({"Q", "Question", "Reporter", "Journalist", "Moderator", "Host", "Interviewer"})
 _MIN_TURNS: Final = 3
+_MAX_TURN_LINES: Final = 8
 
 
 def attribute_by_rule(text: str, sentences: list[Span]) -> list[Attribution]:
@@ -87,7 +88,8 @@ def attribute_by_rule(text: str, sentences: list[Span]) -> list[Attribution]:
 def find_turns(text: str) -> list[Attribution]:
     """What each named speaker of a transcript says, from lines that begin with a name and a colon.
 
-    A turn goes on over paragraphs without a name, up to the next turn or question. Questions are nobody's statement.
+    A turn goes on over a few paragraphs without a name, up to the next turn or question. Questions are nobody's
+    statement.
     """
     lines = list(_TURN.finditer(text))
     if len(lines) < _MIN_TURNS:
@@ -97,7 +99,7 @@ def find_turns(text: str) -> list[Attribution]:
     for line, end in zip(lines, ends, strict=True):
         if line["who"] in _ASKING:
             continue
-        said = text[line.start("said") : end].rstrip()
+        said = "\n".join(text[line.start("said") : end].split("\n")[:_MAX_TURN_LINES]).rstrip()
         content = Span(line.start("said"), line.start("said") + len(said))
         turns.append(Attribution((content,), (Span(*line.span("who")),), (Span(*line.span("colon")),)))
     return turns
