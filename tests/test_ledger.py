@@ -1,6 +1,7 @@
 """Many articles: inputs, copies, ledgers, changes over time, and the plot."""
 
 import datetime
+import itertools
 import json
 from pathlib import Path
 
@@ -33,12 +34,16 @@ def score(stance: float, hostility: float) -> Score:
     return Score({"favour": 1 - against, "neutral": 0.0, "against": against}, levels, tones, 0.9, False, ((0, 1),))
 
 
+STARTS = itertools.count(step=1_000)
+
+
 def statement(text: str, stance: float = 0.0, hostility: float = 0.0, voice: str = "direct") -> ReadStatement:
     norway, chile = Named("Norway", "Norway", "registry"), Named("Chile", "Chile", "registry")
+    start = next(STARTS)
     return ReadStatement(
         text,
-        0,
-        len(text),
+        start,
+        start + len(text),
         ((0, len(text)),),
         norway,
         chile,

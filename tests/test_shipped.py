@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from detente.article.ledger import read_ledger
 from detente.artifact import CONFIG, ONNX, QUANTISED, TOKENIZER, check_files, find_shipped, read_manifest
 from detente.classifier import Classifier
 from detente.evaluation import measure_behaviour, predict_with
@@ -120,3 +121,80 @@ def test_names_make_no_difference(released: Classifier) -> None:
     text = "{0} accuses {1} of bad faith."
     pairs = (("Norway", "Canada"), ("Russia", "Ukraine"), ("Iran", "Israel"))
     assert len({released.score(text.format(*pair), *pair).stance for pair in pairs}) == 1
+
+
+# Articles
+
+BRIEFING = """Chile closed two ports to Peruvian ferries on Monday.
+
+"They have lied to us for years," said Chilean Transport Minister Ana Ruiz. She thanked Brazil for its offer to mediate.
+
+Lima regretted the decision. Peru's foreign minister, Luis Soto, said that his country still wanted good relations with
+Chile.
+"""
+
+
+def test_an_article_is_read(released: Classifier) -> None:
+    reading = released.read(BRIEFING, date="2026-03-04")
+    found = {
+        (s.speaker.party, s.counterpart.party, s.voice, s.score.stance_label)
+        for s in reading.statements
+        if s.speaker and s.counterpart
+    }
+    assert {
+        ("Chile", "Peru", "act", "against"),
+        ("Chile", "Peru", "direct", "against"),
+        ("Chile", "Brazil", "indirect", "favour"),
+        ("Peru", "Chile", "indirect", "favour"),
+    } <= found
+    assert all(BRIEFING[start:end] in s.text for s in reading.statements for start, end in s.pieces)
+    dyad = next(d for d in reading.dyads if (d.speaker, d.counterpart) == ("Chile", "Peru"))
+    assert dyad.n == len(dyad.statements) >= 2 and dyad.stance < 0 and dyad.hostility_max >= dyad.hostility
+    assert list(reading.to_frame()["start"]) == [s.start for s in reading.statements]
+    assert reading.to_dict()["date"] == "2026-03-04" and not reading.notices
+
+
+def test_two_voices_in_one_sentence(released: Classifier) -> None:
+    text = "Putin advocates good relations with the US, despite Washington's hostile outbursts, Peskov said."
+    reading = released.read(text, parties={"Russia": ["Putin", "Peskov"]})
+    stances = {s.speaker.written: s.score.stance_label for s in reading.statements if s.speaker}
+    assert stances == {"Putin": "favour", "Peskov": "against"}
+    assert {s.counterpart.party for s in reading.statements if s.counterpart} == {"United States"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Headline only",
+        "“Never closed, he said",
+        "— No, said Norway. — Yes, said Chile.",
+        "* one\n* two\n\nPhoto: Reuters",
+        "?!",
+        "\u202e\x00🙂 'x' said \"y\"",
+        "Der Minister hat am Montag erklärt, dass die Gespräche mit den Nachbarn gescheitert sind.",
+    ],
+)
+def test_odd_articles_are_read(released: Classifier, text: str) -> None:
+    reading = released.read(text)
+    assert reading.statements or reading.notices
+
+
+def test_many_articles_by_command(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for day in (1, 2):
+        (tmp_path / "in" / f"{day}.txt").write_text(BRIEFING.replace("Monday", f"day {day}"), encoding="utf-8")
+    (tmp_path / "in" / "3.txt").write_bytes(b"\xff")
+    command = [sys.executable, "-m", "detente.cli", "read", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    code = f"import sys; sys.argv = {command[2:]!r}; from detente.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3 articles: 1 with an error, 1 copies of another" in " ".join(done.stderr.split())
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "errors.jsonl",
+        "ledger.jsonl",
+        "ledger.parquet",
+        "statements.jsonl",
+        "statements.parquet",
+    }
+    entries = read_ledger(tmp_path / "out" / "ledger.parquet")
+    assert {("Chile", "Peru"), ("Peru", "Chile")} <= {(e.speaker, e.counterpart) for e in entries}

@@ -43,6 +43,13 @@ _DESCRIBED: Final = re.compile(
     r"\b[Tt]he[ \t]+(?:government|ministry|company|firm|bidder|airline|bank|board|club|union|federation|association|"
     r"league|committee|alliance|bloc|agency|council|commission|court)\b"
 )
+_NESTED: Final = re.compile(
+    r"(?:that[ \t]+)?(?P<who>(?:[Tt]he[ \t]+)?[A-Z][\w’'-]*(?:[ \t]+[A-Z][\w’'-]*){0,3})[ \t]+"
+    r"(?:(?:has|had|have|would|will|also|still|even|again|not|never|\w+ly)[ \t]+)*(?P<verb>(?:advocat|want|support|"
+    r"back|oppos|condemn|reject|welcom|hop|accus|threaten|believ|seek|favour|favor|demand|prais|thank|criticis|criticiz|blam|"
+    r"call|expel|regret|admir|promis|pledg|warn|trust|fear|betray|lie|insult|denounc|applaud)\w*)\b"
+)
+_CONCESSION: Final = re.compile(r",?[ \t]+(?:despite|although|though|even though|even if|while|whereas|in spite of)\b")
 _MIN_WORDS: Final = 2
 _BOTH: Final = re.compile(
     r"^(?:both|the two)[ \t]+(?:leaders|sides|governments|countries|ministers|presidents|parties|capitals|companies|"
@@ -203,7 +210,30 @@ def _draft_attribution(
     if not targets:
         targets = _find_topic(cast, sentences, pieces[0], own)
     cue = text[attribution.cue[0].start : attribution.cue[0].end] if attribution.cue else None
-    return _draft_each(cast, pieces, speaker, targets, cue, voice, words, attribution.source)
+    drafts = _draft_each(cast, pieces, speaker, targets, cue, voice, words, attribution.source)
+    return drafts + (_draft_nested(cast, pieces[0], speaker) if voice == "indirect" else [])
+
+
+def _draft_nested(cast: Cast, piece: Span, speaker: PartyMention | None) -> list[Draft]:
+    """Whom a reported clause gives an attitude or act of its own: "Putin advocates ..., Peskov said" has two voices."""
+    match = _NESTED.match(cast.text, piece.start, piece.end)
+    if match is None:
+        return []
+    inner = cast.resolve(Span(*match.span("who")))
+    if speaker is not None and inner.party == speaker.party and inner.how in ("registry", "back-reference"):
+        return []
+    turn = _CONCESSION.search(cast.text, match.end(), piece.end)
+    clause = Span(match.start("who"), turn.start() if turn else piece.end)
+    targets = [
+        m
+        for m in cast.within(clause)
+        if m.party != inner.party and m.start >= match.end() and not _is_place(cast.text, m)
+    ]
+    if not targets:
+        return []
+    words = cast.text[clause.start : clause.end]
+    source = [Span(*match.span("who"))]
+    return _draft_each(cast, [clause], inner, targets, match["verb"], "indirect", words, source)
 
 
 def _draft_each(

@@ -312,6 +312,8 @@ def mark_repeats(statements: Sequence[ReadStatement]) -> list[ReadStatement]:
         for k, other in enumerate(kept):
             others = set(_WORD.findall(statements[other].text.lower()))
             smaller = min(len(words), len(others))
+            if statement.start < statements[other].end:
+                continue  # one passage with two voices says nothing twice
             if smaller < _MIN_WORDS or len(words & others) < _REPEATED_SHARE * smaller:
                 continue
             if statement.voice == "direct" != statements[other].voice:
