@@ -138,7 +138,7 @@ def test_repeats_count_once() -> None:
     headline = statement("Norway calls Chile a liar in fish row", voice="act")
     quoted = statement("Chile is a liar in this fish row and Norway calls it so", voice="direct")
     other = statement("We will close every port to their boats by Friday")
-    marked = mark_repeats([headline, quoted, other, quoted])
+    marked = mark_repeats([headline, quoted, other, statement(quoted.text)])
     assert [s.repeats for s in marked] == [1, None, None, 1]
     assert sum_up(marked)[0].n == 2
 
