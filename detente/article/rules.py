@@ -25,7 +25,7 @@ _AFTER = re.compile(
 )
 _BEFORE = re.compile(rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\b[^.!?“”\"]{{0,60}}$")
 _THAT = re.compile(
-    rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\s+(?:that\s+)?(?P<c>[^“”\"]{{12,}})"
+    rf"(?P<a>{_NAME})(?:,[^,“”\"]{{1,80}},)?\s+(?:\w+ly\s+)?(?P<va>{_VERBS})\s+(?:that\s+)?(?P<c>\S.{{12,}})"
 )
 _ACCORDING = re.compile(rf"\b(?P<va>[Aa]ccording to)\s+(?P<a>{_NAME})")
 _NEAR_CHARS: Final = 160
@@ -65,8 +65,8 @@ def attribute_by_rule(text: str, sentences: list[Span]) -> list[Attribution]:
         else:
             found.append(Attribution((quotation,), found[-1].source if found else (), ()))
     for sentence in sentences:
-        if any(sentence.overlaps(quotation) for quotation in quotations):
-            continue
+        if any(sentence.overlaps(span) for attribution in found for span in attribution.cue):
+            continue  # its reporting verb belongs to a quotation
         words = text[sentence.start : sentence.end]
         if match := _ACCORDING.search(words):
             content = Span(sentence.start, sentence.start + match.start()) if match.start() > 20 else None
