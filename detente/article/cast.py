@@ -65,6 +65,12 @@ _BODY: Final = (
     r"Party|Alliance|Front|Movement|Coalition|Institute|University|Foundation|Court|Company|Systems|Pharma|Foods|"
     r"Brotherhood|Workers|Works|Lines|Shipping|Steel|Logistics|Media|Club|Congress|Authority|Society|Network|Capital)"
 )
+_COMPANIES: Final = (
+    "FC AC SC HC Corp Corporation Inc Ltd PLC plc AG SA Group Holding Holdings Bank Airline Airlines Airways Motor "
+    "Motors Energy Industries Partners Systems Pharma Foods Lines Shipping Steel Logistics Media Capital Company"
+)
+_COMPANY_WORDS: Final = frozenset(_COMPANIES.split())
+"""Last words of names whose first word often stands alone."""
 _BODY_NAME = re.compile(
     rf"(?:{_CAP}[’']?[ \t]+(?:(?:of|for|and|the|&)[ \t]+){{0,2}}){{1,6}}{_BODY}\b"
     rf"(?:[ \t]+(?:of|for)[ \t]+(?:the[ \t]+)?{_CAP}(?:[ \t]+{_CAP})*)?"
@@ -230,6 +236,8 @@ class Cast:
             initials = "".join(word[0] for word in words if word[0].isupper())
             if len(initials) > 2:
                 short.setdefault(initials, name)
+            if words[-1] in _COMPANY_WORDS and len(words[0]) > 3 and not find_namings(words[0]):
+                short.setdefault(words[0], name)
         for word, name in short.items():
             found += [
                 PartyMention(match.start(), match.end(), name, "name", "name")
@@ -345,7 +353,8 @@ class Cast:
             best = inside[-1] if follows else inside[0]
             how: How = "unresolved" if best.how == "unresolved" else "introduction"
             return _Person(name, best.party, best.kind, how, roles, start)
-        if named := _OF_BODY.search(desc):
+        named = _OF_BODY.search(desc)
+        if named and not all(_is_role(word) or word in _FIRST_WORDS for word in named["body"].split()):
             return _Person(name, named["body"], "name", "introduction", roles, start)
         possessor = _POSSESSIVE.match(desc) or re.search(r"\b(?:his|her|its|their)\b", desc, re.IGNORECASE)
         kinds: frozenset[str] = frozenset({"state", *_BODIES})

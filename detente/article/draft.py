@@ -46,8 +46,13 @@ _DESCRIBED: Final = re.compile(
 _NESTED: Final = re.compile(
     r"(?:that[ \t]+)?(?P<who>(?:[Tt]he[ \t]+)?[A-Z][\w’'-]*(?:[ \t]+[A-Z][\w’'-]*){0,3})[ \t]+"
     r"(?:(?:has|had|have|would|will|also|still|even|again|not|never|\w+ly)[ \t]+)*(?P<verb>(?:advocat|want|support|"
-    r"back|oppos|condemn|reject|welcom|hop|accus|threaten|believ|seek|favour|favor|demand|prais|thank|criticis|criticiz|blam|"
-    r"call|expel|regret|admir|promis|pledg|warn|trust|fear|betray|lie|insult|denounc|applaud)\w*)\b"
+    r"back|oppos|condemn|reject|welcom|hop|accus|threaten|believ|seek|favour|favor|demand|prais|thank|criticis|"
+    r"criticiz|blam|call|expel|regret|admir|promis|pledg|warn|trust|fear|betray|lie|insult|denounc|applaud)\w*)\b"
+)
+_EACH: Final = re.compile(
+    r"\b(?:both|the two)[ \t]+(?:\w+[ \t]+)?(?:neighbou?rs|sides|governments|countries|nations|leaders|capitals|"
+    r"parties|companies|clubs)\b",
+    re.IGNORECASE,
 )
 _CONCESSION: Final = re.compile(r",?[ \t]+(?:despite|although|though|even though|even if|while|whereas|in spite of)\b")
 _MIN_WORDS: Final = 2
@@ -110,9 +115,12 @@ def draft_statements(
         for a in attributions
         if (a.source or _is_quoted(a.content, quotations)) and not any(_covers(turn, a) for turn in turns)
     ]
-    covered = [span for a in reported for span in a.content] + quotations
-    own = [s for s in sentences if not any(s.overlaps(span) for span in [*covered, *spoken])]
-    orator = None if turns else _find_orator(cast, sentences, own)
+    unquoted = [s for s in sentences if not any(s.overlaps(span) for span in [*quotations, *spoken])]
+    orator = None if turns else _find_orator(cast, sentences, unquoted)
+    if orator:  # "we ask ..." in a speech is the sentence itself
+        reported = [a for a in reported if not any(text[s.start : s.end].lower() in _FIRST_PERSON for s in a.source)]
+    covered = [span for a in reported for span in a.content]
+    own = [s for s in unquoted if not any(s.overlaps(span) for span in covered)]
     drafts: list[Draft] = []
     last = orator
     for attribution in sorted([*reported, *turns], key=lambda a: a.content):
@@ -121,21 +129,17 @@ def draft_statements(
         speaker = None
         if attribution.source:
             source = attribution.source[0]
-            if orator and text[source.start : source.end].lower() in _FIRST_PERSON:
-                speaker, voice = orator, "direct"
-            elif _BOTH.match(text[source.start : source.end]):
+            if _BOTH.match(text[source.start : source.end]):
                 for each in _find_both(cast, source):
                     drafts += _draft_attribution(
                         cast, sentences, attribution, voice, each, also=_find_both(cast, source)
                     )
                 continue
-            else:
-                speaker = cast.resolve(source, last)
+            speaker = cast.resolve(source, last)
             last = speaker
         elif voice == "direct":
             speaker = last
         drafts += _draft_attribution(cast, sentences, attribution, voice, speaker)
-    unquoted = [s for s in sentences if not any(s.overlaps(quotation) for quotation in quotations)]
     opinion = sum(_OPINION.search(text, s.start, s.end) is not None for s in unquoted) >= _MIN_OPINIONS
     subject = None
     for sentence in own:
@@ -300,6 +304,10 @@ def _find_topic(cast: Cast, sentences: Sequence[Span], piece: Span, own: Set[str
         return described
     here = next((k for k, s in enumerate(sentences) if s.start <= piece.start < s.end), 0)
     begin = sentences[max(0, here - _TOPIC_SENTENCES)].start if sentences else 0
+    if _EACH.search(cast.text, piece.start, piece.end):
+        seen = [m for m in cast.within(Span(0, piece.start)) if m.party not in own and m.kind != "person"]
+        two = list(dict.fromkeys(m.party for m in reversed(seen)))[:2]
+        return [next(m for m in reversed(seen) if m.party == party) for party in two]
     kinds = {m.kind for m in cast.mentions if m.party in own}
     before = [m for m in cast.within(Span(begin, piece.start)) if m.party not in own and not _is_place(cast.text, m)]
     if before:
