@@ -217,7 +217,7 @@ def main() -> None:
     """Runs the command line; an error that the user can mend is printed in one line, with exit status 2."""
     try:
         app(standalone_mode=True)
-    except (StatementError, ArtifactError) as error:
+    except (StatementError, ArtifactError, ModuleNotFoundError) as error:
         errors.print(f"[red]detente:[/] {escape(str(error))}")
         raise SystemExit(2) from error
 

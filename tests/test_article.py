@@ -152,6 +152,10 @@ def test_acts_go_from_subject_to_object() -> None:
     assert pairs(draft("Two Canadian diplomats were expelled by Norway.")) == [("Norway", "Canada", "act")]
 
 
+def test_a_content_of_one_word_is_an_act() -> None:
+    assert pairs(draft("Kenya thanked Chile.", ("Kenya", "thanked", "Chile"))) == [("Kenya", "Chile", "act")]
+
+
 def test_one_statement_has_several_counterparts() -> None:
     text = "Ghana said Togo and Benin had broken the pact."
     found = draft(text, ("Ghana", "said", "Togo and Benin had broken the pact"))

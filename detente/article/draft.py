@@ -113,7 +113,9 @@ def draft_statements(
     reported = [
         a
         for a in attributions
-        if (a.source or _is_quoted(a.content, quotations)) and not any(_covers(turn, a) for turn in turns)
+        if (a.source or _is_quoted(a.content, quotations))
+        and sum(len(text[p.start : p.end].split()) for p in a.content) >= _MIN_WORDS
+        and not any(_covers(turn, a) for turn in turns)
     ]
     unquoted = [s for s in sentences if not any(s.overlaps(span) for span in [*quotations, *spoken])]
     orator = None if turns else _find_orator(cast, sentences, unquoted)
@@ -207,7 +209,7 @@ def _draft_attribution(
         whole = Span(min(p.start for p in parts), max(p.end for p in parts))
         together = any(s.start <= whole.start and whole.end <= s.end for s in sentences)
         words = text[whole.start : whole.end] if together else " ".join(text[p.start : p.end] for p in pieces)
-    if sum(len(text[p.start : p.end].split()) for p in pieces) < _MIN_WORDS:
+    if not words.strip():
         return []
     own = {m.party for m in (speaker, *also) if m}
     targets = [m for piece in pieces for m in cast.within(piece) if m.party not in own and not _is_place(text, m)]

@@ -209,9 +209,9 @@ def plot_dyad(entries: Sequence[Entry], speaker: str, counterpart: str, path: Pa
         axes.set_ylim(lowest - 0.05, 1.05)
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper left", fontsize="small", framealpha=0.6)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small", frameon=False)
     above.axhline(0, color="#888888", linewidth=0.8)
-    above.set_title(f"{speaker} → {counterpart}")
+    above.set_title(f"{speaker} → {counterpart}", loc="right")
     figure.autofmt_xdate()
     figure.savefig(path, dpi=140)
     return [days[change].isoformat() for change in changes]
