@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detente.article.attribution import Attributor
+from detente.article.cast import Cast
 from detente.article.draft import draft_statements
 from detente.article.reading import Reading, check_article, finish_reading, parse_date
 from detente.article.sentences import split_sentences
@@ -243,7 +244,8 @@ class Classifier:
         """
         check_article(article)
         when = parse_date(date)
-        drafts = draft_statements(article, split_sentences(article), self.attribute(article), parties)
+        markup = self._open_attributor().mark(article)
+        drafts = draft_statements(Cast(article, markup, parties), split_sentences(article), markup)
         scores = self.score_many([draft.statement for draft in drafts])
         return finish_reading(article, drafts, scores, when, self.manifest.model_version)
 
@@ -253,7 +255,7 @@ class Classifier:
         Raises:
             ArtifactError: The model has no attribution network.
         """
-        return self._open_attributor().attribute(article)
+        return self._open_attributor().mark(article).attributions
 
     def _open_attributor(self) -> Attributor:
         with self._lock:

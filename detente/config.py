@@ -162,6 +162,9 @@ class AttributionRunConfig:
         output: Folder for checkpoints and the finished network.
         train: Parquet file of articles made by ``python -m data.build``.
         validation: Parquet file of articles made by ``python -m data.build``.
+        gold: JSONL file of articles with gold statements, for what the others do not have: names, who stands for whom,
+            acts, views, counterparts; None for none.
+        gold_repeats: How often each of these is seen in an epoch.
         base: The pretrained encoder; its embeddings stay as they are.
         encoding: How long a window of an article may be.
         epochs: Passes over the windows.
@@ -183,6 +186,8 @@ class AttributionRunConfig:
     output: str
     train: str
     validation: str
+    gold: str | None = None
+    gold_repeats: int = 1
     base: BaseConfig = field(default_factory=BaseConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     epochs: float = 4.0
@@ -207,6 +212,7 @@ class AttributionRunConfig:
                 "learning_rate": self.learning_rate > 0,
                 "dropout": 0 <= self.dropout < 1,
                 "link_weight": self.link_weight >= 0,
+                "gold_repeats": self.gold_repeats > 0,
                 "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
             }
         )

@@ -1,91 +1,82 @@
-"""The cast of an article: who speaks for whom, and what short names, descriptions and pronouns mean."""
+"""The cast of an article: names, their forms, and for whom people speak."""
 
 import pytest
+from told import span, told
 
-from detente.article.cast import Cast, PartyMention
-from detente.article.sentences import split_sentences
-from detente.article.spans import Span
+from detente.article.cast import Cast
 
-STORY = """Kremlin spokesman Dmitry Peskov said on Monday that talks with Finland had failed.
+STORY = """Kremlin spokesman Dmitry Peskov said on Monday that talks with Velmora had failed.
 
-Peskov added that Moscow was ready to wait. "They know where to find us," he said.
+Peskov added that Moscow was ready to wait. The Velmoran foreign minister, Aino Rauta, answered within the hour.
 
-The Finnish foreign minister, Aino Rauta, answered within the hour. Rauta said the ministry had heard nothing new.
+Ms Rauta said the Brown Bear Xylophone had heard nothing. The BBX was told. So was Jean-Claude Brun, a baker.
 """
 
 
-def cast_of(text: str, **parties: list[str]) -> Cast:
-    return Cast(text, split_sentences(text), parties)
+@pytest.fixture(scope="module")
+def cast() -> Cast:
+    markup = told(
+        STORY,
+        parties=["Velmora", "Velmoran", "the Brown Bear Xylophone", "BBX"],
+        people=["Dmitry Peskov", "Aino Rauta", "Ms Rauta", "Claude Brun"],
+        affiliation={"Dmitry Peskov": ["Kremlin"], "Peskov": ["Kremlin"], "Aino Rauta": ["Velmora"], "Rauta": ["Velmora"]},
+        speaker={"talks with Velmora had failed": ["Dmitry Peskov"], "had heard nothing": ["Rauta"]},
+        counterpart={"talks with Velmora had failed": ["Velmora"], "had heard nothing": ["Dmitry Peskov"]},
+    )
+    return Cast(STORY, markup)
 
 
-def resolve(cast: Cast, words: str, nth: int = 0, last: PartyMention | None = None) -> PartyMention:
-    start = -1
-    for _ in range(nth + 1):
-        start = cast.text.index(words, start + 1)
-    return cast.resolve(Span(start, start + len(words)), last)
+def test_forms_of_a_name_are_one_party(cast: Cast) -> None:
+    assert {m.name: (m.kind, m.how, m.party) for m in cast.members} == {
+        "Russia": ("state", "registry", "Russia"),
+        "Velmora": ("name", "name", "Velmora"),
+        "Brown Bear Xylophone": ("name", "name", "Brown Bear Xylophone"),
+        "Dmitry Peskov": ("person", "introduction", "Russia"),
+        "Aino Rauta": ("person", "introduction", "Velmora"),
+        "Jean-Claude Brun": ("person", "name", "Jean-Claude Brun"),
+    }
+    assert cast.find_forms("Velmora") == ["Velmora", "Velmoran", "Aino Rauta", "Rauta"]
+    assert {m.name for m in cast.within(span(STORY, "Peskov added that Moscow"))} == {"Dmitry Peskov", "Russia"}
 
 
-@pytest.mark.parametrize(
-    ("words", "party", "person"),
-    [
-        ("Kremlin spokesman Dmitry Peskov", "Russia", "Dmitry Peskov"),
-        ("Peskov added", "Russia", "Dmitry Peskov"),
-        ("Moscow", "Russia", None),
-        ("The Finnish foreign minister, Aino Rauta", "Finland", "Aino Rauta"),
-        ("Rauta said", "Finland", "Aino Rauta"),
-    ],
-)
-def test_introduced_people_speak_for_their_state(words: str, party: str, person: str | None) -> None:
-    found = resolve(cast_of(STORY), words)
-    assert (found.party, found.person) == (party, person)
+def test_speakers_are_parties_with_the_person_who_speaks(cast: Cast) -> None:
+    nobody, ranked = cast.find_speakers([span(STORY, "talks with Velmora had failed")])
+    share, party, person = ranked[0]
+    assert (nobody, share, party.name) == (0, 1, "Russia")
+    assert person is not None and person.name == "Dmitry Peskov"
 
 
-def test_pronouns_and_descriptions_point_back() -> None:
-    cast = cast_of(STORY)
-    start = cast.text.index('us," he') + 5
-    he = cast.resolve(Span(start, start + 2))
-    assert (he.party, he.person, he.how) == ("Russia", "Dmitry Peskov", "back-reference")
-    ministry = resolve(cast, "the ministry", last=resolve(cast, "Rauta said"))
-    assert (ministry.party, ministry.how) == ("Finland", "back-reference")
+def test_a_person_counts_for_the_party(cast: Cast) -> None:
+    rating, party = cast.find_counterparts([span(STORY, "had heard nothing")])[0]
+    assert (rating > 0.5, party.name) == (True, "Russia")
 
 
-def test_what_cannot_be_resolved_stays_as_written() -> None:
-    found = resolve(cast_of("A woman in the queue said she was tired of it."), "A woman in the queue")
-    assert (found.party, found.how) == ("A woman in the queue", "unresolved")
-
-
-def test_experts_speak_for_themselves() -> None:
-    text = "Jonas Vik, an analyst at the Norwegian Institute of Affairs, called Sweden's plan naive."
-    assert resolve(cast_of(text), "Jonas Vik").party == "Jonas Vik"
-
-
-def test_invented_states_and_their_demonyms_are_one_party() -> None:
-    text = "Tarskia has closed its ports. The Tarskian navy seized two boats. Velmora will protest to Tarskia, it said."
-    cast = cast_of(text)
-    assert {m.party for m in cast.mentions if m.party.startswith("Tarsk")} == {"Tarskia"}
-
-
-def test_bodies_are_known_by_short_names() -> None:
-    text = "The Nordic Handball Federation (NHF) fined the club. The NHF said it had no choice."
-    assert [m.party for m in cast_of(text).mentions] == ["Nordic Handball Federation"] * 3
-
-
-def test_the_callers_parties_win() -> None:
-    cast = cast_of("Putin met Orban in Moscow.", Russia=["Putin"], Hungary=["Orban"])
-    assert [(m.party, m.how) for m in cast.mentions] == [
-        ("Russia", "caller"),
-        ("Hungary", "caller"),
-        ("Russia", "registry"),
+def test_initials_stand_for_a_body() -> None:
+    text = "The General Workers Union struck. The GWU won."
+    assert [m.name for m in Cast(text, told(text, parties=["The General Workers Union", "GWU"])).members] == [
+        "General Workers Union"
     ]
 
 
-def test_a_dateline_is_no_actor() -> None:
-    cast = cast_of("OSLO, May 3 - Denmark thanked Canada.")
-    assert [m.party for m in cast.mentions] == ["Denmark", "Canada"]
+def test_the_caller_wins_over_the_registry() -> None:
+    text = "Putin met reporters in Moscow."
+    found = Cast(text, told(text), {"Kremlin watchers": ["Putin", "Moscow"]}).members
+    assert [(m.name, m.how) for m in found] == [("Kremlin watchers", "caller")]
 
 
-def test_bodies_of_a_state_are_the_state() -> None:
-    assert [m.party for m in cast_of("The Pentagon and the Treasury Department declined to comment.").mentions] == [
-        "United States",
-        "United States",
-    ]
+def test_a_name_of_two_parties_is_the_one_that_is_named_otherwise() -> None:
+    text = "Brussels waited."
+    assert [(m.name, m.how) for m in Cast(text, told(text)).members] == [("Brussels", "unresolved")]
+    text = "The European Union met. Brussels waited."
+    assert [(m.name, m.how) for m in Cast(text, told(text)).members] == [("European Union", "registry")]
+
+
+def test_a_country_stands_for_its_demonym_whichever_comes_first() -> None:
+    text = "Tarskian boats fled. Tarskian guns fired. Tarskia denied it."
+    assert {m.name for m in Cast(text, told(text, parties=["Tarskian", "Tarskia"])).members} == {"Tarskia"}
+
+
+def test_marks_around_a_name_do_not_belong_to_it() -> None:
+    text = "“Velorex’s offer” was refused, Mr. Holt said."
+    found = Cast(text, told(text, parties=["“Velorex’s"], people=["Mr. Holt"])).members
+    assert [m.name for m in found] == ["Velorex", "Holt"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from data.sources import (
+    articles,
     authored,
     dse,
     mpqa,
@@ -22,7 +23,7 @@ from detente.records import LabelledStatement
 
 SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[LabelledStatement]]]] = {
     module.NAME: module.read
-    for module in (authored, dse, mpqa, plv, unscon, rusentrel_en, newsmtsc, unsc_attitude, semeval2016)
+    for module in (authored, articles, dse, mpqa, plv, unscon, rusentrel_en, newsmtsc, unsc_attitude, semeval2016)
 }
 """Name to ``read(folder, skipped)``; the rows that are left out are counted in ``skipped`` by reason."""
 

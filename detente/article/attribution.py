@@ -1,17 +1,20 @@
-"""An article to attributions: windows of tokens in, spans out, whatever runs the network in between.
+"""An article to its markup: windows of tokens in, spans out, whatever runs the network in between.
 
-The network gives each token a tag for each of source, cue and content (outside, begin, inside), and points from each
-token of a content to the tokens of its source and of its cue, or to ``[CLS]`` if the article names none.
+The network gives each token a tag for each kind of span (outside, begin, inside), and points from each token of a
+content to the tokens of its source and of its cue, or to ``[CLS]`` if the article names none. It also points from
+statements to the names of their speaker and counterparts, and from the name of a person to those of the party that
+the person speaks for.
 """
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from detente.article.spans import SPAN_KINDS, Attribution, Span, SpanKind
+from detente.article.spans import ATTRIBUTION_KINDS, SPAN_KINDS, Attribution, Span, SpanKind
 from detente.encoding import find_token
 
 if TYPE_CHECKING:
@@ -20,11 +23,16 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Outputs = dict[str, npt.NDArray[np.float32]]
 TAGS: Final = ("outside", "begin", "inside")
-LINKS: Final[tuple[SpanKind, ...]] = ("source", "cue")
-"""What a content points to."""
+SPAN_LINKS: Final[tuple[SpanKind, ...]] = ("source", "cue")
+PARTY_LINKS: Final = ("speaker", "affiliation", "counterpart")
+LINKS: Final = (*SPAN_LINKS, *PARTY_LINKS)
+"""What a token points to: a content to the words of its source and of its cue; a statement to the names of its speaker
+and of its counterparts; the name of a person to the names of the party that the person speaks for."""
 _BEGIN, _INSIDE = 1, 2
 _WINDOWS_AT_ONCE: Final = 16
 _MAX_GAP_TOKENS: Final = 6
+_UNSEEN: Final = -1e4
+"""The logit of names that do not stand in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,130 @@ class WindowOutput:
 
     Attributes:
         tags: (kinds, seq, tags) probabilities, in the orders of ``SPAN_KINDS`` and ``TAGS``.
-        links: (links, seq, 1 + seq) probabilities that a token's content has its source, or cue, at each token; the
+        links: (span links, seq, 1 + seq) probabilities that a token's content has its source, or cue, at each token; the
             first column stands for none.
+        party_links: (party links, seq, 1 + columns) logits, in the order of ``PARTY_LINKS``; the first column stands
+            for the outlet, or nobody.
+        columns: (columns,) the tokens of the window that may name somebody.
     """
 
     tags: Floats
     links: Floats
+    party_links: npt.NDArray[np.float32]
+    columns: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Which columns of each window stand for which group of names.
+
+    Attributes:
+        columns: For each window (columns,) the number of the group, or -1.
+        count: How many groups there are.
+    """
+
+    columns: list[npt.NDArray[np.int64]]
+    count: int
+
+
+class Pointing:
+    """Answers to which names a stretch of an article points."""
+
+    def __init__(self, tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> None:
+        """Keeps what the network said of each window."""
+        self._tokens = tokens
+        self._outputs = outputs
+        self._starts = [start for start, _ in tokens.offsets]
+        self._begins = [start for start, _ in tokens.windows]
+        self._ends = [end for _, end in tokens.windows]
+
+    def assign(self, groups: Sequence[Sequence[Span]]) -> "Grouping":
+        """Finds the tokens of each group of names.
+
+        Args:
+            groups: The places of each group's names; no two overlap.
+        """
+        group_of = np.full(len(self._tokens.ids), -1)
+        for g, names in enumerate(groups):
+            for name in names:
+                group_of[self._cover([name])] = g
+        return Grouping(
+            [
+                group_of[start + output.columns]
+                for output, (start, _) in zip(self._outputs, self._tokens.windows, strict=True)
+            ],
+            len(groups),
+        )
+
+    def share(self, link: str, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
+        """(1 + groups,) probabilities that these words belong to nobody and to each group of names; they sum to 1.
+
+        Args:
+            link: ``speaker`` or ``affiliation``.
+            pieces: The words.
+            source: The words that name the speaker, if any do.
+            groups: The names.
+        """
+        logits = self._add_up(link, pieces, source, groups)
+        powers = np.exp(logits - logits.max())
+        return np.asarray(powers / powers.sum())
+
+    def rate(self, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
+        """(groups,) probabilities that these words are about, or address, each group; any number of them may be high."""
+        logits = self._add_up("counterpart", pieces, source, groups)[1:]
+        return np.asarray(1 / (1 + np.exp(-np.maximum(logits, -50))))
+
+    def _add_up(self, link: str, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
+        """(1 + groups,) log-sum-exp of the logits on each group's names in the window that holds most of the pieces."""
+        logits = np.full(1 + groups.count, _UNSEEN)
+        tokens = self._cover(pieces)
+        if not tokens:
+            return logits
+        near = range(bisect_left(self._ends, tokens[0] + 1), bisect_right(self._begins, tokens[0]))
+        w = max(near, key=lambda w: self._depth(w, tokens))
+        start, end = self._tokens.windows[w]
+        output = self._outputs[w]
+        rows = output.party_links[PARTY_LINKS.index(link)]
+        pointed = np.zeros(rows.shape[1])
+        for places in (tokens, self._cover(source)):
+            if inside := [t - start for t in places if start <= t < end]:
+                pointed += rows[inside].mean(axis=0)
+        logits[0] = pointed[0]
+        group_of = groups.columns[w]
+        for g in np.unique(group_of[group_of >= 0]):
+            logits[1 + g] = np.logaddexp.reduce(pointed[1:][group_of == g])
+        return logits
+
+    def _depth(self, w: int, tokens: Sequence[int]) -> tuple[int, int]:
+        start, end = self._tokens.windows[w]
+        inside = [t for t in tokens if start <= t < end]
+        return len(inside), min(inside[0] - start, end - inside[-1]) if inside else 0
+
+    def _cover(self, spans: Sequence[Span]) -> list[int]:
+        found = []
+        for span in spans:
+            first = max(bisect_right(self._starts, span.start) - 1, 0)
+            for t in range(first, len(self._starts)):
+                if self._starts[t] >= span.end:
+                    break
+                if self._tokens.offsets[t][1] > span.start:
+                    found.append(t)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """What the network finds in an article.
+
+    Attributes:
+        attributions: Who says what, in the order of their content.
+        spans: The other spans by kind, in order: acts, views of the outlet, names of parties and of people.
+        pointing: To which names a statement points.
+    """
+
+    attributions: list[Attribution]
+    spans: dict[SpanKind, list[Span]]
+    pointing: Pointing
 
 
 def tokenise_article(text: str, tokenizer: "Tokenizer", *, max_tokens: int, overlap_tokens: int) -> ArticleTokens:
@@ -85,21 +211,16 @@ def tokenise_article(text: str, tokenizer: "Tokenizer", *, max_tokens: int, over
     return ArticleTokens(text, encoded.ids, encoded.offsets, windows, first, last)
 
 
-def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attribution]:
-    """Joins the windows and reads the attributions off.
+def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> Markup:
+    """Joins the windows and reads off what they say.
 
     Each token is judged by the window in which it stands farthest from an edge.
 
     Args:
         tokens: The article.
         outputs: One for each window.
-
-    Returns:
-        The attributions, in the order of their first content.
     """
     count = len(tokens.ids)
-    if count == 0:
-        return []
     owner = _choose_windows(tokens.windows, count)
     tags = np.zeros((len(SPAN_KINDS), count, len(TAGS)))
     for w, (start, end) in enumerate(tokens.windows):
@@ -107,17 +228,28 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> list[Attri
         tags[:, start + mine] = outputs[w].tags[:, mine]
     inside_word = find_inner_tokens(tokens)
     spans = {kind: read_spans(finish_words(tags[k].argmax(axis=1), inside_word)) for k, kind in enumerate(SPAN_KINDS)}
+    others = {kind: [_to_span(s, tokens) for s in spans[kind]] for kind in SPAN_KINDS if kind not in ATTRIBUTION_KINDS}
+    return Markup(_join_attributions(spans, tokens, outputs, owner), others, Pointing(tokens, outputs))
+
+
+def _join_attributions(
+    spans: Mapping[SpanKind, list[tuple[int, int]]],
+    tokens: ArticleTokens,
+    outputs: Sequence[WindowOutput],
+    owner: npt.NDArray[np.int64],
+) -> list[Attribution]:
     linked: dict[tuple[int, ...], list[tuple[int, int]]] = {}
     for first, end in spans["content"]:
         targets = [
-            _choose_target(first, end, spans[kind], link, tokens, outputs, owner) for link, kind in enumerate(LINKS)
+            _choose_target(first, end, spans[kind], link, tokens, outputs, owner)
+            for link, kind in enumerate(SPAN_LINKS)
         ]
         # Pieces of one cue are one content; a piece without a cue stands alone.
         key = (*targets, -1) if targets[1] >= 0 else (*targets, first)
         linked.setdefault(key, []).append((first, end))
     attributions = []
     for (source, cue, _), pieces in linked.items():
-        between = [spans[kind][k] for kind, k in zip(LINKS, (source, cue), strict=True) if k >= 0]
+        between = [spans[kind][k] for kind, k in zip(SPAN_LINKS, (source, cue), strict=True) if k >= 0]
         joined = join_pieces(pieces, between)
         attributions.append(
             Attribution(
@@ -133,7 +265,8 @@ def find_inner_tokens(tokens: ArticleTokens) -> npt.NDArray[np.bool_]:
     """(count,) whether a token goes on with the word of the token before it."""
     starts = np.array([start for start, _ in tokens.offsets])
     ends = np.array([end for _, end in tokens.offsets])
-    whole = np.array([token.isalnum() for token in (tokens.text[start:end] for start, end in tokens.offsets)])
+    words = (tokens.text[start:end] for start, end in tokens.offsets)
+    whole = np.array([word.isalnum() for word in words], dtype=bool)
     inner = np.zeros(len(starts), dtype=bool)
     inner[1:] = (starts[1:] == ends[:-1]) & whole[1:] & whole[:-1]
     return inner
@@ -168,7 +301,7 @@ def join_pieces(pieces: Sequence[tuple[int, int]], between: Sequence[tuple[int, 
 
 
 class Attributor:
-    """Finds the attributions of an article with a network."""
+    """Marks up an article with a network."""
 
     def __init__(
         self,
@@ -190,24 +323,49 @@ class Attributor:
         self._max_tokens = max_tokens
         self._overlap_tokens = overlap_tokens
 
-    def attribute(self, text: str) -> list[Attribution]:
-        """The attributions of an article, in the order of their content."""
+    def mark(self, text: str) -> Markup:
+        """What the network finds in an article."""
         tokens = tokenise_article(
             text, self._tokenizer, max_tokens=self._max_tokens, overlap_tokens=self._overlap_tokens
         )
         sequences = tokens.sequences()
+        capitals = find_capitalised(tokens)
         outputs: list[WindowOutput] = []
         for first in range(0, len(sequences), _WINDOWS_AT_ONCE):
-            part = sequences[first : first + _WINDOWS_AT_ONCE]
-            outputs += [_to_window(found, len(ids)) for found, ids in zip(self._run(part), part, strict=True)]
+            part = slice(first, first + _WINDOWS_AT_ONCE)
+            found = self._run(sequences[part])
+            outputs += [
+                to_window(logits, capitals[start:end])
+                for logits, (start, end) in zip(found, tokens.windows[part], strict=True)
+            ]
         return decode(tokens, outputs)
 
 
-def _to_window(found: Outputs, length: int) -> WindowOutput:
-    """Logits of a padded sequence to probabilities of its own tokens."""
-    tags = _softmax(found["tags"][1 : length - 1].astype(np.float64))
-    links = _softmax(found["links"][:, 1 : length - 1, : length - 1].astype(np.float64))
-    return WindowOutput(tags.transpose(1, 0, 2), links)
+def to_window(found: Outputs, capitals: npt.NDArray[np.bool_]) -> WindowOutput:
+    """Logits of a padded sequence to what is kept of its own tokens.
+
+    Args:
+        found: ``tags`` (seq, kinds, tags) and ``links`` (links, seq, seq).
+        capitals: (tokens,) whether a token belongs to a word with a capital.
+    """
+    inner = slice(1, 1 + len(capitals))
+    tags = _softmax(found["tags"][inner].astype(np.float64)).transpose(1, 0, 2)
+    spans = len(SPAN_LINKS)
+    links = _softmax(found["links"][:spans, inner, : 1 + len(capitals)].astype(np.float64))
+    names = tags[[SPAN_KINDS.index("party"), SPAN_KINDS.index("person")]].argmax(axis=2).any(axis=0)
+    columns = np.flatnonzero(capitals | names)
+    kept = found["links"][spans:, inner][:, :, [0, *(1 + columns)]]
+    return WindowOutput(tags, links, kept.astype(np.float32), columns)
+
+
+def find_capitalised(tokens: ArticleTokens) -> npt.NDArray[np.bool_]:
+    """(count,) whether a token belongs to a word that begins with a capital or a digit."""
+    inner = find_inner_tokens(tokens)
+    capitalised = np.zeros(len(tokens.ids), dtype=bool)
+    for t, (start, _) in enumerate(tokens.offsets):
+        first = tokens.text[start : start + 1]
+        capitalised[t] = capitalised[t - 1] if inner[t] else first.isupper() or first.isdigit()
+    return capitalised
 
 
 def _softmax(logits: Floats) -> Floats:

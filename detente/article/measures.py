@@ -1,16 +1,14 @@
 """How well attributions were found: pure functions over gold and predicted attributions."""
 
-import json
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from detente.article.gold import GoldArticle
 from detente.article.reading import Reading
 from detente.article.rules import find_quotations
-from detente.article.spans import SPAN_KINDS, AttributedArticle, Attribution, Span, SpanKind
-from detente.labels import STANCES
+from detente.article.spans import ATTRIBUTION_KINDS, AttributedArticle, Attribution, Span, SpanKind
 
 AUTHOR: Final = "(author)"
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -73,12 +71,12 @@ def measure_attributions(
         articles: The annotated articles.
         predictions: Predicted attributions of each article.
     """
-    tokens = {kind: [0, 0, 0] for kind in SPAN_KINDS}
-    spans = {kind: [0, 0, 0] for kind in SPAN_KINDS}
+    tokens = {kind: [0, 0, 0] for kind in ATTRIBUTION_KINDS}
+    spans = {kind: [0, 0, 0] for kind in ATTRIBUTION_KINDS}
     named, direct = [0, 0, 0], [0, 0, 0]
     for article, predicted in zip(articles, predictions, strict=True):
         words = [Span(*match.span()) for match in _WORD.finditer(article.text)]
-        for kind in SPAN_KINDS:
+        for kind in ATTRIBUTION_KINDS:
             gold_spans = {span for a in article.attributions for span in getattr(a, kind)}
             found_spans = {span for a in predicted for span in getattr(a, kind)}
             _count(spans[kind], gold_spans, found_spans)
@@ -115,70 +113,6 @@ def _cover(words: Sequence[Span], spans: set[Span]) -> set[int]:
 
 def _shared(a: Sequence[Span], b: Sequence[Span]) -> int:
     return sum(max(0, min(x.end, y.end) - max(x.start, y.start)) for x in a for y in b)
-
-
-@dataclass(frozen=True, slots=True)
-class GoldStatement:
-    """A statement of an article that we wrote, as its author labelled it.
-
-    Attributes:
-        content: The words; several pieces if the article interrupts them.
-        voice: See ``ReadStatement``.
-        speaker: The words that name the speaker; None for the outlet.
-        speaker_party: The party that the speaker speaks for; None for the outlet.
-        cue: The attributing words, or None.
-        counterparts: Party to stance and hostility level.
-    """
-
-    content: tuple[str, ...]
-    voice: str
-    speaker: str | None
-    speaker_party: str | None
-    cue: str | None
-    counterparts: dict[str, tuple[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class GoldArticle:
-    """An article that we wrote, with its statements."""
-
-    id: str
-    genre: str
-    date: str
-    text: str
-    statements: tuple[GoldStatement, ...]
-
-
-def read_gold(path: Path) -> list[GoldArticle]:
-    """Reads articles that we wrote from a JSONL file.
-
-    Raises:
-        ValueError: A quoted piece does not stand in its article, or a label is none of the codebook's.
-    """
-    articles = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        statements = []
-        for found in row["statements"]:
-            named = [*found["content"], *(w for w in (found["speaker"], found["cue"]) if w is not None)]
-            if absent := [words for words in named if words not in row["text"]]:
-                raise ValueError(f"{path}: {row['id']} does not contain {absent[0]!r}")
-            if wrong := [
-                c for c in found["counterparts"] if c["stance"] not in STANCES or not 0 <= c["hostility"] <= 4
-            ]:
-                raise ValueError(f"{path}: {row['id']} has a label that the codebook lacks: {wrong[0]}")
-            statements.append(
-                GoldStatement(
-                    content=tuple(found["content"]),
-                    voice=found["voice"],
-                    speaker=found["speaker"],
-                    speaker_party=found["speaker_party"],
-                    cue=found["cue"],
-                    counterparts={c["party"]: (c["stance"], c["hostility"]) for c in found["counterparts"]},
-                )
-            )
-        articles.append(GoldArticle(row["id"], row["genre"], row["date"], row["text"], tuple(statements)))
-    return articles
 
 
 def expect_dyads(article: GoldArticle) -> set[tuple[str, str, str]]:

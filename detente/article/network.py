@@ -47,7 +47,7 @@ class AttributionOutput(ModelOutput):  # type: ignore[misc]  # untyped base
 
     Attributes:
         tags: (batch, seq, kinds, tags), in the orders of ``SPAN_KINDS`` and ``TAGS``.
-        links: (batch, links, seq, seq): from each token to where its content's source, or cue, may stand.
+        links: (batch, links, seq, seq), in the order of ``LINKS``: from each token to every other one.
     """
 
     tags: Tensor | None = None

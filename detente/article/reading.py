@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from detente.article.cast import How
+from detente.article.spans import Voice
 from detente.records import Score, StatementError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from detente.article.draft import Draft
 
-Voice = Literal["direct", "indirect", "act", "author"]
 MAX_ARTICLE_CHARS: Final = 1_000_000
 """Longest article."""
 _WORD: Final = re.compile(r"\w+")

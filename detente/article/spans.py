@@ -5,8 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-SpanKind = Literal["source", "cue", "content"]
-SPAN_KINDS: Final[tuple[SpanKind, ...]] = ("source", "cue", "content")
+Voice = Literal["direct", "indirect", "act", "author"]
+SpanKind = Literal["source", "cue", "content", "act", "view", "party", "person"]
+SPAN_KINDS: Final[tuple[SpanKind, ...]] = ("source", "cue", "content", "act", "view", "party", "person")
+"""What a token may be part of: who speaks, the attributing words, what is said; an act of one party toward another and
+a view of the outlet's own; the name of a party and of a person."""
+ATTRIBUTION_KINDS: Final[tuple[SpanKind, ...]] = SPAN_KINDS[:3]
 
 
 @dataclass(frozen=True, slots=True, order=True)
