@@ -32,7 +32,7 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader
-	$(BIN)/python -m train.articles --gold data/articles/held_out.jsonl \
+	$(BIN)/python -m train.articles --gold data/articles/validation.jsonl data/articles/held_out.jsonl data/articles/held_out_2.jsonl \
 	  --attributions build/data/articles.validation.parquet --out docs/reports/articles.json
 	$(BIN)/python -m train.card --report docs/reports/validation.json --articles docs/reports/articles.json --out MODEL_CARD.md
 

@@ -1,12 +1,13 @@
 """How well articles are read: attributions against an annotated corpus, dyads against articles that we wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from detente.article.measures import Counts, GoldArticle, measure_attributions, measure_dyads
+from detente.article.gold import GoldArticle
+from detente.article.measures import Counts, estimate_f1_interval, measure_attributions, measure_dyads
 from detente.article.rules import attribute_by_rule
 from detente.article.sentences import split_sentences
 from detente.article.spans import AttributedArticle, Attribution
@@ -14,18 +15,21 @@ from detente.classifier import Classifier
 
 
 def report_articles(
-    classifier: Classifier, annotated: Sequence[AttributedArticle], gold: Sequence[GoldArticle]
+    classifier: Classifier, annotated: Sequence[AttributedArticle], gold: Mapping[str, Sequence[GoldArticle]]
 ) -> dict[str, Any]:
     """Measures both; the rule baseline stands beside the network.
 
     Args:
         classifier: A model that can read articles.
         annotated: Articles with annotated attributions; may be empty.
-        gold: Articles with gold statements; may be empty.
+        gold: Articles with gold statements, by the name under which they are reported.
     """
     rules = [attribute_by_rule(a.text, split_sentences(a.text)) for a in annotated]
     network = [classifier.attribute(a.text) for a in annotated]
-    pairs = [(article, classifier.read(article.text, article.date)) for article in gold]
+    read = {
+        name: [(article, classifier.read(article.text, article.date)) for article in articles]
+        for name, articles in gold.items()
+    }
     return {
         "model": classifier.manifest.model_version,
         "attribution_model": classifier.manifest.attribution.get("version"),
@@ -35,9 +39,15 @@ def report_articles(
             "network": _describe(annotated, network),
         },
         "dyads": {
-            "articles": len(gold),
-            "with_stance": _to_dict(measure_dyads(pairs)),
-            "parties_only": _to_dict(measure_dyads(pairs, with_stance=False)),
+            name: {
+                "articles": len(pairs),
+                **{
+                    key: _to_dict(measure_dyads(pairs, with_stance=with_stance))
+                    | {"f1_interval": estimate_f1_interval(pairs, with_stance=with_stance)}
+                    for key, with_stance in (("with_stance", True), ("parties_only", False))
+                },
+            }
+            for name, pairs in read.items()
         },
     }
 
@@ -50,10 +60,13 @@ def print_articles(report: dict[str, Any]) -> None:
         cells = [report["attributions"][kind][name] for kind in ("rules", "network")]
         table.add_row(name, *(f"{100 * cell:.1f}" for cell in cells))
     console.print(table)
-    table = Table("dyads", "precision", "recall", "F1", title=f"{report['dyads']['articles']} gold articles")
-    for name in ("with_stance", "parties_only"):
-        found = report["dyads"][name]
-        table.add_row(name, *(f"{found[key]:.3f}" for key in ("precision", "recall", "f1")))
+    table = Table("articles", "dyads", "precision", "recall", "F1", "95 % interval")
+    for name, measured in report["dyads"].items():
+        for key in ("with_stance", "parties_only"):
+            found = measured[key]
+            low, high = found["f1_interval"]
+            cells = [f"{found[k]:.3f}" for k in ("precision", "recall", "f1")]
+            table.add_row(f"{name} ({measured['articles']})", key, *cells, f"{low:.3f} to {high:.3f}")
     console.print(table)
 
 

@@ -57,8 +57,8 @@ class Manifest:
         files: SHA-256 of every other file of the folder, by relative path.
         labels: Label names by head, in the order of the logits.
         role_tokens: Role tokens in the order of their ids.
-        attribution: Of the attribution network ``version``, ``max_tokens``, ``overlap_tokens``, ``data_sha256`` and
-            ``run``; empty if there is none.
+        attribution: Of the attribution network ``version``, ``max_tokens``, ``overlap_tokens``, the ``spans`` and
+            ``links`` that it finds, ``data_sha256`` and ``run``; empty if there is none.
         format_version: Version of the layout.
         licence: Licence of the weights.
     """

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from detente.article.attribution import LINKS, SPAN_LINKS, ArticleTokens, tokenise_article
+from detente.article.attribution import COUNTERPART_OFFSET, LINKS, SPAN_LINKS, ArticleTokens, tokenise_article
 from detente.article.gold import PERSON, GoldArticle, read_gold, rename
 from detente.article.network import AttributionModel, AttributionOutput, build_network
 from detente.article.spans import (
@@ -32,7 +32,7 @@ from detente.artifact import RUN, TOKENIZER, hash_file
 from detente.config import AttributionRunConfig
 from detente.encoding import load_tokenizer, pad
 from detente.losses import MISSING
-from detente.runtime import find_base
+from detente.runtime import find_base, restore_tensors
 from detente.training import claim_output, make_optimiser
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def label_gold(article: GoldArticle, tokens: ArticleTokens) -> list[dict[str, An
         source = _covered(tokens.offsets, same[0].speaker) if is_said and same[0].speaker else []
         speakers = dict.fromkeys(numbers[s.speaker_party] for s in same if s.speaker_party is not None)
         counterparts = dict.fromkeys(numbers[party] for s in same for party in s.counterparts)
-        units.append(Unit("statement", found, source, list(speakers), list(counterparts)))
+        alone = [s.speaker_party for s in same if s.speaker_party and article.parties[s.speaker_party] == PERSON]
+        units.append(Unit("statement", found, source, list(speakers), list(counterparts), bool(alone)))
     return _cut_windows(tokens, tags, spans, points, len(SPAN_KINDS), names, bodies, units)
 
 
@@ -133,6 +134,7 @@ class Unit:
         source: Tokens of the words that name the speaker.
         speakers: Numbers of the parties that speak, or for which the person speaks; none for the outlet, or nobody.
         counterparts: Numbers of the parties toward which it is.
+        is_private: Whether a person speaks for himself.
     """
 
     link: str
@@ -140,6 +142,7 @@ class Unit:
     source: list[int]
     speakers: list[int]
     counterparts: list[int]
+    is_private: bool = False
 
 
 def _label_attributions(
@@ -254,6 +257,7 @@ def collate(batch: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         "unit_rows": torch.tensor([[b, unit.link == "affiliation"] for b, unit in units]).reshape(-1, 2).long(),
         "unit_tokens": spread([unit.tokens for _, unit in units], longest, mean=True),
         "unit_sources": spread([unit.source for _, unit in units], longest, mean=True),
+        "is_private": torch.tensor([int(unit.is_private) for _, unit in units]),
         "speakers": spread([unit.speakers for _, unit in units], parties, mean=False),
         "counterparts": spread([unit.counterparts for _, unit in units], parties, mean=False),
     }
@@ -277,7 +281,7 @@ def measure_attribution_loss(out: AttributionOutput, batch: Mapping[str, Tensor]
     logits = out.tags.float().permute(0, 3, 2, 1)
     tagged = functional.cross_entropy(logits, batch["tags"], ignore_index=MISSING, reduction="sum")
     known_tags = (batch["tags"] != MISSING).sum().clamp_min(1)
-    loss = tagged / known_tags * len(ATTRIBUTION_KINDS)
+    loss = tagged / known_tags * len(SPAN_KINDS)
     spans, points = batch["spans"], batch["points"]
     log_probabilities = functional.log_softmax(out.links[:, : len(SPAN_LINKS)].float(), dim=-1)
     right = spans[:, :, None, :] == points[:, :, :, None]
@@ -290,10 +294,11 @@ def measure_attribution_loss(out: AttributionOutput, batch: Mapping[str, Tensor]
 def measure_party_loss(links: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """The loss of pointing to parties.
 
-    A unit's logits are the mean over its tokens, plus the mean over its source's. Speaker and affiliation: cross-entropy
+    Speaker and affiliation: a unit's logits are the mean over its tokens, plus the mean over its source's; cross-entropy
     against an even share for each right party, where a party's probability is the sum over the tokens that name it, and
-    ``[CLS]`` stands for the outlet or nobody. Counterparts: binary cross-entropy of the log-sum-exp over those tokens,
-    for every party that the window names.
+    ``[CLS]`` stands for the outlet or nobody. A statement is also asked for the affiliation of whoever speaks. Counterparts:
+    binary cross-entropy of the log-sum-exp over the unit's and its source's tokens and the tokens that name a party, for
+    every party that the window names but the speaker's.
 
     Args:
         links: (batch, links, seq, seq) logits.
@@ -305,24 +310,27 @@ def measure_party_loss(links: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     rows, is_affiliation = batch["unit_rows"].unbind(1)
     if not len(rows):
         return links.sum() * 0
-    which = torch.where(is_affiliation == 1, LINKS.index("affiliation"), LINKS.index("speaker"))
-    weights = (batch["unit_tokens"] + batch["unit_sources"])[:, None, :]
-    pointed = (weights @ links[rows, which]).squeeze(1)
-    aimed = (weights @ links[rows, LINKS.index("counterpart")]).squeeze(1)
+    is_statement = is_affiliation == 0
     speakers, counterparts = batch["speakers"], batch["counterparts"]
     party = torch.arange(speakers.shape[1], device=links.device)
-    named = (batch["names"][:, :, None, :] == party[:, None])[rows, is_affiliation]  # (units, parties, seq)
-    everyone = (batch["names"][:, :1, None, :] == party[:, None])[rows, 0]
-    logs = functional.log_softmax(pointed, dim=-1)
-    by_party = logs[:, None, :].masked_fill(~named, -1e4).logsumexp(-1)
-    here = speakers * named.any(-1)
-    count = here.sum(1)
-    is_nobody = speakers.sum(1) == 0
-    chosen = torch.where(is_nobody, logs[:, 0], (by_party * here).sum(1) / count.clamp_min(1))
-    known = is_nobody | (count > 0)
-    loss = -(chosen * known).sum() / known.sum().clamp_min(1)
-    scores = aimed[:, None, :].masked_fill(~everyone, -1e4).logsumexp(-1)
-    judged = everyone.any(-1) & (is_affiliation == 0)[:, None] & (here == 0)
+    everyone, bodies = (batch["names"][rows, k][:, None, :] == party[:, None] for k in (0, 1))  # (units, parties, seq)
+    weights = (batch["unit_tokens"] + batch["unit_sources"])[:, None, :]
+
+    def measure_share(link: str, named: Tensor, asked: Tensor) -> Tensor:
+        logs = functional.log_softmax((weights @ links[rows, LINKS.index(link)]).squeeze(1), dim=-1)
+        by_party = logs[:, None, :].masked_fill(~named, -1e4).logsumexp(-1)
+        here = speakers * named.any(-1)
+        count = here.sum(1)
+        # A private person is a party, but no body that anybody speaks for: with no name among the bodies, nobody is meant.
+        is_nobody = (speakers.sum(1) == 0) | (count == 0) & (batch["is_private"] == 1) & (link == "affiliation")
+        chosen = torch.where(is_nobody, logs[:, 0], (by_party * here).sum(1) / count.clamp_min(1))
+        known = asked & (is_nobody | (count > 0))
+        return -(chosen * known).sum() / known.sum().clamp_min(1)
+
+    loss = measure_share("speaker", everyone, is_statement) + measure_share("affiliation", bodies, is_affiliation >= 0)
+    pairs = links[rows, LINKS.index("counterpart")].masked_fill((weights == 0).transpose(1, 2), -1e4).logsumexp(1)
+    scores = pairs[:, None, :].masked_fill(~everyone, -1e4).logsumexp(-1) - COUNTERPART_OFFSET
+    judged = everyone.any(-1) & is_statement[:, None] & (speakers == 0)
     missed = functional.binary_cross_entropy_with_logits(scores, counterparts, reduction="none")
     return loss + (missed * judged).sum() / judged.sum().clamp_min(1)
 
@@ -395,6 +403,8 @@ def train_attribution(config: AttributionRunConfig) -> Path:
             "version": f"{config.name}-{digest}",
             "max_tokens": config.encoding.max_tokens,
             "overlap_tokens": config.encoding.overlap_tokens,
+            "spans": SPAN_KINDS,
+            "links": LINKS,
             "data_sha256": data,
             "run": asdict(config),
         }
@@ -414,7 +424,7 @@ def prepare_windows(config: AttributionRunConfig, tokenizer: "Tokenizer") -> lis
     for article in read_articles(Path(config.train))[: config.max_articles]:
         windows += label_windows(article, tokenise(article.text))
     if config.gold is not None:
-        articles = read_gold(Path(config.gold))[: config.max_articles]
+        articles = read_gold(Path(config.gold))
         people = sorted({person for gold in articles for person in gold.people if " " in person})
         for gold in articles:
             for copy in range(config.gold_repeats):
@@ -426,6 +436,12 @@ def prepare_windows(config: AttributionRunConfig, tokenizer: "Tokenizer") -> lis
 def prepare_network(base: str, config: AttributionRunConfig) -> AttributionModel:
     """The network to train, with the base's embeddings frozen: they are shared with the scoring network."""
     network = build_network(base, dropout=config.dropout)
+    if config.start is not None:
+        tensors = {name: torch.from_numpy(values) for name, values in restore_tensors(Path(config.start)).items()}
+        own = network.state_dict()
+        fitting = {name: t for name, t in tensors.items() if name in own and own[name].shape == t.shape}
+        network.load_state_dict(fitting, strict=False)
+        logger.info("%d of %d tensors taken from %s", len(fitting), len(own), config.start)
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = config.dropout

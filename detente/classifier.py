@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from detente.article.attribution import Attributor
+from detente.article.attribution import LINKS, Attributor
 from detente.article.cast import Cast
 from detente.article.draft import draft_statements
 from detente.article.reading import Reading, check_article, finish_reading, parse_date
 from detente.article.sentences import split_sentences
-from detente.article.spans import Attribution
+from detente.article.spans import SPAN_KINDS, Attribution
 from detente.artifact import TOKENIZER, ArtifactError, Manifest, check_files, read_manifest, resolve_folder
 from detente.calibration import compute_probabilities
 from detente.encoding import StatementEncoder, Window, load_tokenizer
@@ -262,6 +262,12 @@ class Classifier:
             if self._attributor is None:
                 runtime = open_attribution(self.folder, backend=self.backend, device=self.device)
                 settings = self.manifest.attribution
+                found, expected = (settings.get("spans"), settings.get("links")), ([*SPAN_KINDS], [*LINKS])
+                if found != expected:
+                    raise ArtifactError(
+                        f"the attribution network of {self.folder} finds {found}, this package expects {expected}: "
+                        "train it again with `python -m train.attribution` and add it with `python -m train.export`"
+                    )
                 tokenizer = load_tokenizer(str(self.folder / TOKENIZER))
                 self._attributor = Attributor(
                     tokenizer, runtime.run, settings["max_tokens"], settings["overlap_tokens"]

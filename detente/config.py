@@ -165,6 +165,8 @@ class AttributionRunConfig:
         gold: JSONL file of articles with gold statements, for what the others do not have: names, who stands for whom,
             acts, views, counterparts; None for none.
         gold_repeats: How often each of these is seen in an epoch.
+        start: A shipped model, from whose attribution network the run goes on: tensors of the same shape are taken, others
+            begin untrained; None starts from the base.
         base: The pretrained encoder; its embeddings stay as they are.
         encoding: How long a window of an article may be.
         epochs: Passes over the windows.
@@ -175,7 +177,7 @@ class AttributionRunConfig:
         weight_decay: AdamW's weight decay.
         dropout: Dropout in the encoder and before the heads, in [0, 1).
         link_weight: Weight of the pointers' losses beside the tags' losses, 0 or more.
-        max_articles: Take at most this many articles of each part; None takes all.
+        max_articles: Take at most this many articles of ``train``; None takes all.
         bf16: Compute in bfloat16.
         save_steps: Steps between checkpoints, from which a killed run resumes.
         seed: Seed of everything random.
@@ -188,6 +190,7 @@ class AttributionRunConfig:
     validation: str
     gold: str | None = None
     gold_repeats: int = 1
+    start: str | None = None
     base: BaseConfig = field(default_factory=BaseConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     epochs: float = 4.0

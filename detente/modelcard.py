@@ -97,8 +97,13 @@ def render_card(manifest: Manifest, report: Mapping[str, Any], articles: Mapping
 
 
 def _article_lines(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
-    found, dyads = report["attributions"], report["dyads"]
-    signed, parties = dyads["with_stance"], dyads["parties_only"]
+    found = report["attributions"]
+    rows = [
+        f"| {name.replace('_', ' ')} | {measured['articles']} | {what} | {of['precision']:.2f} | {of['recall']:.2f} | "
+        f"{of['f1']:.2f} ({of['f1_interval'][0]:.2f} to {of['f1_interval'][1]:.2f}) |"
+        for name, measured in report["dyads"].items()
+        for what, of in (("speaker, counterpart, stance", measured["with_stance"]), ("the two parties", measured["parties_only"]))
+    ]
     return [
         "## Articles",
         "",
@@ -112,10 +117,14 @@ def _article_lines(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
             for name, share in found["network"].items()
         ),
         "",
-        f"On {dyads['articles']} articles that we wrote and did not tune on, (speaker party, counterpart party, stance) is read with "
-        f"precision {signed['precision']:.2f},",
-        f"recall {signed['recall']:.2f} and F1 {signed['f1']:.2f}; the two parties alone with F1 {parties['f1']:.2f}. The authors of "
-        "articles and labels were language models.",
+        "Names, acts, views, and who is meant, it learnt from articles that we wrote (data/articles). Those below were not trained on;",
+        "the thresholds were chosen on `validation`, and nothing on the held-out ones, which were read for these figures alone.",
+        "",
+        "| articles | n | what must be right | precision | recall | F1 (95 % interval over articles) |",
+        "| --- | ---: | --- | ---: | ---: | --- |",
+        *rows,
+        "",
+        "The authors of articles and labels were language models; no human has coded them a second time.",
         "",
     ]
 

@@ -206,14 +206,32 @@ def load_attribution(folder: Path) -> "AttributionModel":
     return network
 
 
-def _restore(network: "PreTrainedModel", paths: Sequence[Path]) -> None:
-    """Loads a network from int8 files; of two files with a tensor of one name, the later one gives it."""
-    import torch
+def restore_tensors(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of a shipped attribution network, back from int8.
+
+    Raises:
+        ArtifactError: The folder has no attribution network in its shipped form.
+    """
+    paths = [folder / QUANTISED, folder / ATTRIBUTION_WEIGHTS]
+    if absent := [path for path in paths if not path.is_file()]:
+        raise ArtifactError(f"{absent[0]} is not there: expected a model in its shipped form that reads articles")
+    return _read_tensors(paths)
+
+
+def _read_tensors(paths: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
+    """Tensors of int8 files; of two with one name, the later file gives it."""
     from safetensors.numpy import load_file
 
     restored: dict[str, npt.NDArray[np.float32]] = {}
     for path in paths:
         restored |= restore_weights(load_file(path))
+    return restored
+
+
+def _restore(network: "PreTrainedModel", paths: Sequence[Path]) -> None:
+    import torch
+
+    restored = _read_tensors(paths)
     network.load_state_dict({name: torch.from_numpy(restored[name]) for name in network.state_dict()})
     network.eval()
 

@@ -144,6 +144,7 @@ def batch_of(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
         "unit_rows": torch.zeros(0, 2, dtype=torch.long),
         "unit_tokens": torch.zeros(0, 4),
         "unit_sources": torch.zeros(0, 4),
+        "is_private": torch.zeros(0),
         "speakers": torch.zeros(0, 1),
         "counterparts": torch.zeros(0, 1),
         **changes,
@@ -158,7 +159,7 @@ def test_loss_falls_as_the_right_span_is_pointed_at() -> None:
         return float(measure_attribution_loss(out, batch_of(), 1.0))
 
     assert loss(1) == pytest.approx(loss(2)) and loss(1) < loss(0) - 4
-    assert loss(1) == pytest.approx(3 * np.log(3) + 0.0005, abs=0.002)
+    assert loss(1) == pytest.approx(len(SPAN_KINDS) * np.log(3) + 0.0005, abs=0.002)
 
 
 def point_to(**logits: list[float]) -> torch.Tensor:
@@ -176,6 +177,7 @@ def test_party_loss_knows_speaker_affiliation_and_counterparts() -> None:
         unit_rows=torch.tensor([[0, 0], [0, 1]]),
         unit_tokens=torch.tensor([[0, 0, 0, 1.0], [0, 0, 1.0, 0]]),
         unit_sources=torch.zeros(2, 4),
+        is_private=torch.zeros(2),
         speakers=torch.tensor([[1.0, 0], [1.0, 0]]),
         counterparts=torch.tensor([[0, 1.0], [0, 0]]),
     )
@@ -197,6 +199,7 @@ def test_a_private_person_speaks_for_nobody() -> None:
         unit_rows=torch.tensor([[0, 1]]),
         unit_tokens=torch.tensor([[0, 0.5, 0.5, 0]]),
         unit_sources=torch.zeros(1, 4),
+        is_private=torch.zeros(1),
         speakers=torch.zeros(1, 1),
         counterparts=torch.zeros(1, 1),
     )

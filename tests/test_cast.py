@@ -39,6 +39,18 @@ def test_forms_of_a_name_are_one_party(cast: Cast) -> None:
     assert {m.name for m in cast.within(span(STORY, "Peskov added that Moscow"))} == {"Dmitry Peskov", "Russia"}
 
 
+def test_what_a_person_says_tells_for_whom_he_speaks() -> None:
+    text = "Ivan Orlov met Norway and Chile. He blamed Chile for it. She left."
+    markup = told(
+        text,
+        said=[("He", "blamed", "Chile for it")],
+        people=["Ivan Orlov"],
+        speaker={"Chile for it": ["Ivan Orlov"]},
+        affiliation={"Ivan Orlov": ["Norway", "Chile"], "Chile for it": ["Norway"]},
+    )
+    assert {m.name: m.party for m in Cast(text, markup).members}["Ivan Orlov"] == "Norway"
+
+
 def test_speakers_are_parties_with_the_person_who_speaks(cast: Cast) -> None:
     nobody, ranked = cast.find_speakers([span(STORY, "talks with Velmora had failed")])
     share, party, person = ranked[0]

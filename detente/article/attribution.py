@@ -31,6 +31,10 @@ and of its counterparts; the name of a person to the names of the party that the
 _BEGIN, _INSIDE = 1, 2
 _WINDOWS_AT_ONCE: Final = 16
 _MAX_GAP_TOKENS: Final = 6
+CAPITAL: Final = 1 << 20
+"""Added to the id of a token whose word begins with a capital or a digit, as the base's tokens have no case."""
+COUNTERPART_OFFSET: Final = 5.0
+"""Taken off the log-sum-exp over pairs of tokens, so that an untrained network finds counterparts improbable."""
 _UNSEEN: Final = -1e4
 """The logit of names that do not stand in the window."""
 
@@ -41,7 +45,7 @@ class ArticleTokens:
 
     Attributes:
         text: The article.
-        ids: Token ids, without special tokens.
+        ids: Token ids, without special tokens; see ``CAPITAL``.
         offsets: Characters of each token.
         windows: First and one past the last token of each window; neighbours overlap.
         first: Id of ``[CLS]``.
@@ -136,11 +140,11 @@ class Pointing:
 
     def rate(self, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
         """(groups,) probabilities that these words are about, or address, each group; any number of them may be high."""
-        logits = self._add_up("counterpart", pieces, source, groups)[1:]
+        logits = self._add_up("counterpart", pieces, source, groups)[1:] - COUNTERPART_OFFSET
         return np.asarray(1 / (1 + np.exp(-np.maximum(logits, -50))))
 
     def _add_up(self, link: str, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
-        """(1 + groups,) log-sum-exp of the logits on each group's names in the window that holds most of the pieces."""
+        """(1 + groups,) logits in the window that holds most of the pieces: what ``measure_party_loss`` trains."""
         logits = np.full(1 + groups.count, _UNSEEN)
         tokens = self._cover(pieces)
         if not tokens:
@@ -149,11 +153,12 @@ class Pointing:
         w = max(near, key=lambda w: self._depth(w, tokens))
         start, end = self._tokens.windows[w]
         output = self._outputs[w]
-        rows = output.party_links[PARTY_LINKS.index(link)]
-        pointed = np.zeros(rows.shape[1])
-        for places in (tokens, self._cover(source)):
-            if inside := [t - start for t in places if start <= t < end]:
-                pointed += rows[inside].mean(axis=0)
+        rows = output.party_links[PARTY_LINKS.index(link)].astype(np.float64)
+        inside, named = ([t - start for t in places if start <= t < end] for places in (tokens, self._cover(source)))
+        if link == "counterpart":
+            pointed = np.logaddexp.reduce(rows[inside + named], axis=0)
+        else:
+            pointed = sum(rows[places].mean(axis=0) for places in (inside, named) if places)
         logits[0] = pointed[0]
         group_of = groups.columns[w]
         for g in np.unique(group_of[group_of >= 0]):
@@ -208,7 +213,9 @@ def tokenise_article(text: str, tokenizer: "Tokenizer", *, max_tokens: int, over
     starts = range(0, max(1, count - overlap_tokens), stride)
     windows = [(start, min(start + room, count)) for start in starts]
     first, last = (find_token(tokenizer, *names) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
-    return ArticleTokens(text, encoded.ids, encoded.offsets, windows, first, last)
+    capitals = find_capitalised(text, encoded.offsets)
+    ids = [token + CAPITAL * int(capital) for token, capital in zip(encoded.ids, capitals, strict=True)]
+    return ArticleTokens(text, ids, encoded.offsets, windows, first, last)
 
 
 def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> Markup:
@@ -226,7 +233,7 @@ def decode(tokens: ArticleTokens, outputs: Sequence[WindowOutput]) -> Markup:
     for w, (start, end) in enumerate(tokens.windows):
         mine = np.flatnonzero(owner[start:end] == w)
         tags[:, start + mine] = outputs[w].tags[:, mine]
-    inside_word = find_inner_tokens(tokens)
+    inside_word = find_inner_tokens(tokens.text, tokens.offsets)
     spans = {kind: read_spans(finish_words(tags[k].argmax(axis=1), inside_word)) for k, kind in enumerate(SPAN_KINDS)}
     others = {kind: [_to_span(s, tokens) for s in spans[kind]] for kind in SPAN_KINDS if kind not in ATTRIBUTION_KINDS}
     return Markup(_join_attributions(spans, tokens, outputs, owner), others, Pointing(tokens, outputs))
@@ -261,15 +268,24 @@ def _join_attributions(
     return sorted(attributions, key=lambda a: a.content)
 
 
-def find_inner_tokens(tokens: ArticleTokens) -> npt.NDArray[np.bool_]:
+def find_inner_tokens(text: str, offsets: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
     """(count,) whether a token goes on with the word of the token before it."""
-    starts = np.array([start for start, _ in tokens.offsets])
-    ends = np.array([end for _, end in tokens.offsets])
-    words = (tokens.text[start:end] for start, end in tokens.offsets)
-    whole = np.array([word.isalnum() for word in words], dtype=bool)
+    starts = np.array([start for start, _ in offsets])
+    ends = np.array([end for _, end in offsets])
+    whole = np.array([text[start:end].isalnum() for start, end in offsets], dtype=bool)
     inner = np.zeros(len(starts), dtype=bool)
     inner[1:] = (starts[1:] == ends[:-1]) & whole[1:] & whole[:-1]
     return inner
+
+
+def find_capitalised(text: str, offsets: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """(count,) whether a token belongs to a word that begins with a capital or a digit."""
+    inner = find_inner_tokens(text, offsets)
+    capitalised = np.zeros(len(offsets), dtype=bool)
+    for t, (start, _) in enumerate(offsets):
+        first = text[start : start + 1]
+        capitalised[t] = capitalised[t - 1] if inner[t] else first.isupper() or first.isdigit()
+    return capitalised
 
 
 def finish_words(tags: npt.NDArray[np.int64], inner: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -329,7 +345,7 @@ class Attributor:
             text, self._tokenizer, max_tokens=self._max_tokens, overlap_tokens=self._overlap_tokens
         )
         sequences = tokens.sequences()
-        capitals = find_capitalised(tokens)
+        capitals = np.array(tokens.ids) >= CAPITAL
         outputs: list[WindowOutput] = []
         for first in range(0, len(sequences), _WINDOWS_AT_ONCE):
             part = slice(first, first + _WINDOWS_AT_ONCE)
@@ -356,16 +372,6 @@ def to_window(found: Outputs, capitals: npt.NDArray[np.bool_]) -> WindowOutput:
     columns = np.flatnonzero(capitals | names)
     kept = found["links"][spans:, inner][:, :, [0, *(1 + columns)]]
     return WindowOutput(tags, links, kept.astype(np.float32), columns)
-
-
-def find_capitalised(tokens: ArticleTokens) -> npt.NDArray[np.bool_]:
-    """(count,) whether a token belongs to a word that begins with a capital or a digit."""
-    inner = find_inner_tokens(tokens)
-    capitalised = np.zeros(len(tokens.ids), dtype=bool)
-    for t, (start, _) in enumerate(tokens.offsets):
-        first = tokens.text[start : start + 1]
-        capitalised[t] = capitalised[t - 1] if inner[t] else first.isupper() or first.isdigit()
-    return capitalised
 
 
 def _softmax(logits: Floats) -> Floats:

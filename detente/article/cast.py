@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+
 from detente.article.attribution import Markup
-from detente.article.spans import Span
+from detente.article.spans import Attribution, Span
 from detente.parties import find_namings
 
 How = Literal["registry", "caller", "introduction", "name", "back-reference", "unresolved"]
@@ -27,7 +29,7 @@ _HYPHENED: Final = re.compile(r"(?<!\w)[A-Z]\w+-$")
 _LONGEST_WORD: Final = 30
 _MIN_INITIALS: Final = 2
 _MAX_MENTIONS: Final = 20
-"""Mentions of a person that are asked for whom the person speaks."""
+"""Mentions of a person that are asked for whom the person speaks, and as many statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Cast:
         people = [m for span in markup.spans["person"] if (m := self._trim(span, "person"))]
         self.mentions = self._unite(_merge(known, self._find_again(_merge(bodies, people))))
         self._starts = [m.start for m in self.mentions]
-        self.members = self._enlist()
+        self.members = self._enlist(markup.attributions)
         self._groups = markup.pointing.assign([member.places for member in self.members])
 
     def _find_given(self, parties: Mapping[str, Sequence[str]]) -> Iterator[PartyMention]:
@@ -166,24 +168,35 @@ class Cast:
             united.append(PartyMention(m.start, m.end, name, same.kind if same else m.kind, same.how if same else m.how))
         return united
 
-    def _enlist(self) -> list[Member]:
-        """The members, each person with the party that he speaks for."""
+    def _enlist(self, attributions: Sequence[Attribution]) -> list[Member]:
+        """The members, each person with the party that he speaks for.
+
+        Every mention of a person is asked for it, and every statement of which the person is the likeliest speaker.
+        """
         places: dict[tuple[str, bool], list[PartyMention]] = {}
         for m in self.mentions:
             places.setdefault((m.name, m.kind == "person"), []).append(m)
+        everyone = list(places.values())
         bodies = [found for (_, is_person), found in places.items() if not is_person]
-        groups = self._pointing.assign([[m.span for m in found] for found in bodies])
+        all_names, body_names = (self._pointing.assign([[m.span for m in f] for f in fs]) for fs in (everyone, bodies))
+        asked: dict[int, list[tuple[Sequence[Span], Sequence[Span]]]] = {
+            k: [([m.span], ()) for m in found][:_MAX_MENTIONS]
+            for k, found in enumerate(everyone)
+            if found[0].kind == "person"
+        }
+        for a in attributions:
+            likeliest = int(self._pointing.share("speaker", a.content, a.source, all_names)[1:].argmax()) if asked else -1
+            if likeliest in asked and len(asked[likeliest]) < 2 * _MAX_MENTIONS:
+                asked[likeliest].append((a.content, a.source))
         members = []
-        for (name, is_person), found in places.items():
+        for k, ((name, _), found) in enumerate(places.items()):
             party, how = name, found[0].how
-            if is_person and bodies:
-                asked = [m.span for m in found][:_MAX_MENTIONS]
-                shares = sum(self._pointing.share("affiliation", [span], [], groups) for span in asked)
-                best = int(shares.argmax())  # type: ignore[union-attr]  # at least one mention
+            if k in asked and bodies:
+                shares = [self._pointing.share("affiliation", *words, body_names) for words in asked[k]]
+                best = int(np.sum(shares, axis=0).argmax())
                 if best > 0:
-                    party, how = bodies[best - 1][0].name, "introduction"
-                    if bodies[best - 1][0].how == "unresolved":
-                        how = "unresolved"
+                    body = bodies[best - 1][0]
+                    party, how = body.name, "unresolved" if body.how == "unresolved" else "introduction"
             members.append(Member(name, found[0].kind, how, tuple(m.span for m in found), party))
         return members
 

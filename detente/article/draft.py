@@ -1,5 +1,6 @@
 """Statements of an article before they are scored: who, toward whom, in which words."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +15,19 @@ from detente.records import Statement
 _MIN_WORDS: Final = 2
 _MIN_SPEAKER: Final = 0.3
 """Least probability of a speaker; two parties that act together have about a half each."""
-_MIN_COUNTERPART: Final = 0.5
+_MIN_COUNTERPART: Final = 0.4
 """Least probability of a counterpart."""
+_MIN_ONLY_COUNTERPART: Final = 0.15
+"""Least probability of the likeliest counterpart, if none is above the other threshold."""
 _MAX_ALIASES: Final = 50
+_NESTED: Final = re.compile(
+    r"(?:that[ \t]+)?(?P<who>(?:[Tt]he[ \t]+)?[A-Z][\w’'-]*(?:[ \t]+[A-Z][\w’'-]*){0,3})[ \t]+"
+    r"(?:(?:has|had|have|would|will|also|still|even|again|not|never|\w+ly)[ \t]+)*(?P<verb>(?:advocat|want|support|"
+    r"back|oppos|condemn|reject|welcom|hop|accus|threaten|believ|seek|favour|favor|demand|prais|thank|criticis|"
+    r"criticiz|blam|call|expel|regret|admir|promis|pledg|warn|trust|fear|betray|lie|insult|denounc|applaud)\w*)\b"
+)
+"""A reported clause in which somebody else has an attitude of his own."""
+_CONCESSION: Final = re.compile(r",?[ \t]+(?:despite|although|though|even though|even if|while|whereas|in spite of)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,28 @@ def draft_statements(cast: Cast, sentences: Sequence[Span], markup: Markup) -> l
             continue
         voice: Voice = "direct" if _is_quoted(found.content, quotations) else "indirect"
         drafts += _draft(cast, found, voice, find_words(text, sentences, found, voice))
+        if voice == "indirect":
+            drafts += _draft_nested(cast, found.content[0], drafts[-1].speaker if drafts else None)
     for kind, voice in (("act", "act"), ("view", "author")):
         for span in markup.spans[kind]:  # type: ignore[index]  # both are kinds of spans
             if len(text[span.start : span.end].split()) >= _MIN_WORDS:
                 drafts += _draft(cast, Attribution((span,)), voice, text[span.start : span.end])
-    return sorted(drafts, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+    kept = _drop_doubles(drafts)
+    return sorted(kept, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+
+
+def _drop_doubles(drafts: Sequence[Draft]) -> list[Draft]:
+    """Leaves out a draft whose words one before it has for the same two parties: an act that is told as a saying."""
+    taken: dict[tuple[str | None, str | None], list[Span]] = {}
+    kept = []
+    for draft in drafts:
+        key = (draft.speaker.party if draft.speaker else None, draft.counterpart.party if draft.counterpart else None)
+        spans = taken.setdefault(key, [])
+        if any(piece.overlaps(span) for piece in draft.pieces for span in spans):
+            continue
+        spans += draft.pieces
+        kept.append(draft)
+    return kept
 
 
 def _is_quoted(content: Sequence[Span], quotations: Sequence[Span]) -> bool:
@@ -95,7 +123,10 @@ def _draft(cast: Cast, found: Attribution, voice: Voice, words: str) -> list[Dra
     drafts = []
     for speaker in speakers:
         own = speaker.party if speaker else None
-        chosen = [member for rating, member in toward if rating >= _MIN_COUNTERPART and member.name != own]
+        others = [(rating, member) for rating, member in toward if member.name != own]
+        chosen = [member for rating, member in others if rating >= _MIN_COUNTERPART]
+        if not chosen and others and others[0][0] >= _MIN_ONLY_COUNTERPART:
+            chosen = [others[0][1]]
         for member in chosen or [None]:
             counterpart = _name(cast, member, pieces) if member else None
             if voice in ("act", "author") and counterpart is None:
@@ -103,6 +134,28 @@ def _draft(cast: Cast, found: Attribution, voice: Voice, words: str) -> list[Dra
             statement = _state(cast, words, speaker, counterpart, voice)
             drafts.append(Draft(tuple(pieces), speaker, counterpart, cue, voice, statement))
     return drafts
+
+
+def _draft_nested(cast: Cast, piece: Span, outer: Named | None) -> list[Draft]:
+    """Whom a reported clause gives an attitude of its own: "Putin advocates ..., Peskov said" has two voices."""
+    match = _NESTED.match(cast.text, piece.start, piece.end)
+    inner = next((m for m in cast.within(Span(*match.span("who")))), None) if match else None
+    if match is None or inner is None:
+        return []
+    members = {(m.name, m.kind == "person"): m for m in cast.members}
+    own = members[inner.name, inner.kind == "person"]
+    if outer is not None and own.party == outer.party and own.how in ("registry", "name"):
+        return []  # "Norway wants ..., Norway said" is one voice
+    turn = _CONCESSION.search(cast.text, match.end(), piece.end)
+    clause = Span(match.start("who"), turn.start() if turn else piece.end)
+    targets = [members[m.name, m.kind == "person"] for m in cast.within(Span(match.end(), clause.end))]
+    words = cast.text[clause.start : clause.end]
+    speaker = _name(cast, own, [inner.span], cast.text[inner.start : inner.end])
+    return [
+        Draft((clause,), speaker, _name(cast, target, [clause]), match["verb"], "indirect", statement)
+        for target in {t.party: t for t in targets if t.party != own.party}.values()
+        for statement in [_state(cast, words, speaker, _name(cast, target, [clause]), "indirect")]
+    ]
 
 
 def _find_speakers(cast: Cast, found: Attribution) -> list[Named | None]:
@@ -119,7 +172,7 @@ def _name(
     cast: Cast, member: Member, spans: Sequence[Span], written: str = "", party: Member | None = None
 ) -> Named:
     """A member as these words name it; a back-reference if they do not."""
-    party = party or member
+    party = party or next((m for m in cast.members if m.name == member.party and m.kind != "person"), member)
     here = [m for span in spans for m in cast.within(span) if m.name == member.name or m.name == party.name]
     person = member.name if member.kind == "person" else None
     if here:

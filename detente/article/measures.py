@@ -5,6 +5,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from detente.article.gold import GoldArticle
 from detente.article.reading import Reading
 from detente.article.rules import find_quotations
@@ -146,6 +148,18 @@ def measure_dyads(pairs: Sequence[tuple[GoldArticle, Reading]], *, with_stance: 
         expected, found = ({d[:size] for d in dyads} for dyads in (expect_dyads(article), find_dyads(reading)))
         _count(counts, expected, found)
     return Counts(*counts)
+
+
+def estimate_f1_interval(
+    pairs: Sequence[tuple[GoldArticle, Reading]], *, with_stance: bool = True, resamples: int = 1_000, seed: int = 1
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the F1 of ``measure_dyads``, over articles (Efron 1979)."""
+    counts = [measure_dyads([pair], with_stance=with_stance) for pair in pairs]
+    table = np.array([(c.right, c.predicted, c.expected) for c in counts])
+    draws = np.random.default_rng(seed).integers(0, len(table), (resamples, len(table)))
+    right, predicted, expected = table[draws].sum(axis=1).T
+    low, high = np.quantile(2 * right / np.maximum(predicted + expected, 1), (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _plain(name: str) -> str:

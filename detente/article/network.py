@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from detente.article.attribution import LINKS, TAGS
+from detente.article.attribution import CAPITAL, LINKS, TAGS
 from detente.article.spans import SPAN_KINDS
 
 
@@ -27,7 +27,7 @@ class AttributionConfig(PretrainedConfig):  # type: ignore[misc]  # transformers
         self,
         encoder: PretrainedConfig | dict[str, Any] | None = None,
         dropout: float = 0.1,
-        link_size: int = 64,
+        link_size: int = 128,
         **kwargs: Any,
     ) -> None:
         """Takes the encoder's config as an object, a dict (as saved) or None for an untrained reference-sized BERT."""
@@ -68,6 +68,7 @@ class AttributionModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None
         hidden = config.encoder.hidden_size
+        self.capital = nn.Parameter(zeros(hidden))
         self.dropout = nn.Dropout(config.dropout)
         self.tags = nn.Linear(hidden, len(SPAN_KINDS) * len(TAGS))
         self.pointers = nn.Linear(hidden, len(LINKS) * config.link_size)
@@ -78,10 +79,13 @@ class AttributionModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         """Logits for a padded batch.
 
         Args:
-            input_ids: (batch, seq) token ids, ``[CLS]`` first.
+            input_ids: (batch, seq) token ids, ``[CLS]`` first, those of capitalised words moved up by ``CAPITAL``.
             attention_mask: (batch, seq) 1 for tokens, 0 for padding.
         """
-        hidden = self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state
+        is_capital = (input_ids >= CAPITAL).to(input_ids.dtype)
+        words = self.encoder.get_input_embeddings()(input_ids - is_capital * CAPITAL)
+        words = words + is_capital[..., None].to(words.dtype) * self.capital
+        hidden = self.encoder(inputs_embeds=words, attention_mask=attention_mask).last_hidden_state
         hidden = self.dropout(hidden)
         batch, seq = input_ids.shape
         split = (batch, seq, len(LINKS), -1)
@@ -104,6 +108,7 @@ def build_network(base: str, *, revision: str | None = None, dropout: float = 0.
     model = AttributionModel(AttributionConfig(encoder=encoder.config, dropout=dropout))
     encoder.pooler = None
     model.encoder = encoder
+    nn.init.zeros_(model.capital)
     return model
 
 
