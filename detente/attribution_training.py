@@ -44,7 +44,7 @@ _NOWHERE: Final = -1
 """A token that belongs to no span, or to no content."""
 _NONE: Final = 0
 """The number of "no source" and "no cue", which ``[CLS]`` carries."""
-_MARKS: Final = tuple("“”\"«»„")
+_MARKS: Final = tuple('“”"«»„')
 
 
 class Windows(Dataset[dict[str, Any]]):
@@ -227,10 +227,10 @@ def collate(batch: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """Pads a batch.
 
     Returns:
-        ``input_ids`` and ``attention_mask`` (batch, seq); ``tags`` (batch, kinds, seq); ``spans`` and ``points`` (batch,
-        links, seq); ``names`` (batch, 2, seq); and of the units ``unit_rows`` (units, 2), the row in the batch and 1 for
-        an affiliation; ``unit_tokens`` and ``unit_sources`` (units, seq), weights that sum to 1 or are all 0; and
-        ``speakers`` and ``counterparts`` (units, parties), 1 for each that is meant.
+        ``input_ids`` and ``attention_mask`` (batch, seq); ``tags`` (batch, kinds, seq); ``spans`` and ``points``
+        (batch, links, seq); ``names`` (batch, 2, seq); and of the units ``unit_rows`` (units, 2), the row in the batch
+        and 1 for an affiliation; ``unit_tokens`` and ``unit_sources`` (units, seq), weights that sum to 1 or are all 0;
+        and ``speakers`` and ``counterparts`` (units, parties), 1 for each that is meant.
     """
     ids, mask = pad([row["input_ids"] for row in batch], multiple=8)
     longest = len(ids[0])
@@ -294,11 +294,11 @@ def measure_attribution_loss(out: AttributionOutput, batch: Mapping[str, Tensor]
 def measure_party_loss(links: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """The loss of pointing to parties.
 
-    Speaker and affiliation: a unit's logits are the mean over its tokens, plus the mean over its source's; cross-entropy
-    against an even share for each right party, where a party's probability is the sum over the tokens that name it, and
-    ``[CLS]`` stands for the outlet or nobody. A statement is also asked for the affiliation of whoever speaks. Counterparts:
-    binary cross-entropy of the log-sum-exp over the unit's and its source's tokens and the tokens that name a party, for
-    every party that the window names but the speaker's.
+    Speaker and affiliation: a unit's logits are the mean over its tokens, plus the mean over its source's;
+    cross-entropy against an even share for each right party, where a party's probability is the sum over the
+    tokens that name it, and ``[CLS]`` stands for the outlet or nobody. A statement is also asked for the
+    affiliation of whoever speaks. Counterparts: binary cross-entropy of the log-sum-exp over the unit's and its
+    source's tokens and the tokens that name a party, for every party that the window names but the speaker's.
 
     Args:
         links: (batch, links, seq, seq) logits.
@@ -321,7 +321,7 @@ def measure_party_loss(links: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         by_party = logs[:, None, :].masked_fill(~named, -1e4).logsumexp(-1)
         here = speakers * named.any(-1)
         count = here.sum(1)
-        # A private person is a party, but no body that anybody speaks for: with no name among the bodies, nobody is meant.
+        # A private person is a party, but no body that anybody speaks for.
         is_nobody = (speakers.sum(1) == 0) | (count == 0) & (batch["is_private"] == 1) & (link == "affiliation")
         chosen = torch.where(is_nobody, logs[:, 0], (by_party * here).sum(1) / count.clamp_min(1))
         known = asked & (is_nobody | (count > 0))

@@ -165,8 +165,8 @@ class AttributionRunConfig:
         gold: JSONL file of articles with gold statements, for what the others do not have: names, who stands for whom,
             acts, views, counterparts; None for none.
         gold_repeats: How often each of these is seen in an epoch.
-        start: A shipped model, from whose attribution network the run goes on: tensors of the same shape are taken, others
-            begin untrained; None starts from the base.
+        start: A shipped model, from whose attribution network the run goes on: tensors of the same shape are taken,
+            others begin untrained; None starts from the base.
         base: The pretrained encoder; its embeddings stay as they are.
         encoding: How long a window of an article may be.
         epochs: Passes over the windows.

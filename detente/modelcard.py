@@ -102,7 +102,10 @@ def _article_lines(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
         f"| {name.replace('_', ' ')} | {measured['articles']} | {what} | {of['precision']:.2f} | {of['recall']:.2f} | "
         f"{of['f1']:.2f} ({of['f1_interval'][0]:.2f} to {of['f1_interval'][1]:.2f}) |"
         for name, measured in report["dyads"].items()
-        for what, of in (("speaker, counterpart, stance", measured["with_stance"]), ("the two parties", measured["parties_only"]))
+        for what, of in (
+            ("speaker, counterpart, stance", measured["with_stance"]),
+            ("the two parties", measured["parties_only"]),
+        )
     ]
     return [
         "## Articles",

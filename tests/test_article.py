@@ -9,7 +9,15 @@ import pytest
 from conftest import ROOT
 from told import span, told
 
-from detente.article.attribution import LINKS, ArticleTokens, WindowOutput, decode, finish_words, join_pieces, read_spans
+from detente.article.attribution import (
+    LINKS,
+    ArticleTokens,
+    WindowOutput,
+    decode,
+    finish_words,
+    join_pieces,
+    read_spans,
+)
 from detente.article.cast import Cast
 from detente.article.draft import Draft, draft_statements
 from detente.article.gold import read_gold

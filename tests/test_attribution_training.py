@@ -260,7 +260,7 @@ def test_gold_articles_become_windows(gold: GoldArticle, tiny_base: Path) -> Non
     tokenizer = load_tokenizer(str(tiny_base / "tokenizer.json"))
     tokens = tokenise_article(gold.text, tokenizer, max_tokens=64, overlap_tokens=8)
     (window,) = label_gold(gold, tokens)
-    rows = {kind: tags for kind, tags in zip(SPAN_KINDS, window["tags"], strict=True)}
+    rows = dict(zip(SPAN_KINDS, window["tags"], strict=True))
     assert not any(tag > 0 for tag in rows["act"] + rows["view"]) and sum(tag == 1 for tag in rows["party"]) == 3
     assert sum(tag == 1 for tag in rows["person"]) == 1
     assert [(u.link, u.speakers, u.counterparts, bool(u.source)) for u in window["units"]] == [

@@ -19,7 +19,12 @@ def cast() -> Cast:
         STORY,
         parties=["Velmora", "Velmoran", "the Brown Bear Xylophone", "BBX"],
         people=["Dmitry Peskov", "Aino Rauta", "Ms Rauta", "Claude Brun"],
-        affiliation={"Dmitry Peskov": ["Kremlin"], "Peskov": ["Kremlin"], "Aino Rauta": ["Velmora"], "Rauta": ["Velmora"]},
+        affiliation={
+            "Dmitry Peskov": ["Kremlin"],
+            "Peskov": ["Kremlin"],
+            "Aino Rauta": ["Velmora"],
+            "Rauta": ["Velmora"],
+        },
         speaker={"talks with Velmora had failed": ["Dmitry Peskov"], "had heard nothing": ["Rauta"]},
         counterpart={"talks with Velmora had failed": ["Velmora"], "had heard nothing": ["Dmitry Peskov"]},
     )

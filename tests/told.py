@@ -28,6 +28,7 @@ class ToldPointing:
     def share(
         self, link: str, pieces: Sequence[Span], source: Sequence[Span], groups: Sequence[Sequence[Span]]
     ) -> npt.NDArray[np.float64]:
+        del source
         meant = self._find(link, pieces, groups)
         shares = np.array([not meant.any(), *meant], dtype=np.float64)
         return shares / shares.sum()
@@ -35,14 +36,15 @@ class ToldPointing:
     def rate(
         self, pieces: Sequence[Span], source: Sequence[Span], groups: Sequence[Sequence[Span]]
     ) -> npt.NDArray[np.float64]:
+        del source
         return 0.01 + 0.98 * self._find("counterpart", pieces, groups)
 
-    def _find(
-        self, link: str, pieces: Sequence[Span], groups: Sequence[Sequence[Span]]
-    ) -> npt.NDArray[np.float64]:
+    def _find(self, link: str, pieces: Sequence[Span], groups: Sequence[Sequence[Span]]) -> npt.NDArray[np.float64]:
         words = " ".join(self._text[p.start : p.end] for p in pieces)
         names = self._points.get(link, {}).get(words, ())
-        return np.array([any(self._text[s.start : s.end] in names for s in spans) for spans in groups], dtype=np.float64)
+        return np.array(
+            [any(self._text[s.start : s.end] in names for s in spans) for spans in groups], dtype=np.float64
+        )
 
 
 def told(
@@ -59,9 +61,7 @@ def told(
 ) -> Markup:
     """A markup: what is said as (source, cue, content), acts, views and names as words, and where words point."""
     attributions = [
-        Attribution(
-            (span(text, content),), (span(text, source),) if source else (), (span(text, cue),) if cue else ()
-        )
+        Attribution((span(text, content),), (span(text, source),) if source else (), (span(text, cue),) if cue else ())
         for source, cue, content in said
     ]
     kinds = {"act": acts, "view": views, "party": parties, "person": people}

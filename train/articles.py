@@ -17,7 +17,9 @@ from detente.classifier import Classifier
 def main() -> None:
     """Parses the command line, measures, prints two tables and saves the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gold", type=Path, nargs="+", required=True, help="JSONL files of articles with gold statements")
+    parser.add_argument(
+        "--gold", type=Path, nargs="+", required=True, help="JSONL files of articles with gold statements"
+    )
     parser.add_argument("--attributions", type=Path, help="Parquet file of annotated articles made by data.build")
     parser.add_argument("--out", type=Path, required=True, help="JSON report to write")
     parser.add_argument("--model", type=Path, help="an artifact; default: the shipped weights")

@@ -41,7 +41,9 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Labelled
         try:
             articles = read_gold(folder / name)
         except ValueError as error:
-            raise SourceError(folder / name, None, "articles as data/articles/README.md has them", str(error)) from error
+            raise SourceError(
+                folder / name, None, "articles as data/articles/README.md has them", str(error)
+            ) from error
         for article in articles:
             yield from _read_article(article, split, skipped)
     logger.info("%s: skipped %s", NAME, dict(skipped))

@@ -70,8 +70,8 @@ class WindowOutput:
 
     Attributes:
         tags: (kinds, seq, tags) probabilities, in the orders of ``SPAN_KINDS`` and ``TAGS``.
-        links: (span links, seq, 1 + seq) probabilities that a token's content has its source, or cue, at each token; the
-            first column stands for none.
+        links: (span links, seq, 1 + seq) probabilities that a token's content has its source, or cue, at each token;
+            the first column stands for none.
         party_links: (party links, seq, 1 + columns) logits, in the order of ``PARTY_LINKS``; the first column stands
             for the outlet, or nobody.
         columns: (columns,) the tokens of the window that may name somebody.
@@ -139,7 +139,7 @@ class Pointing:
         return np.asarray(powers / powers.sum())
 
     def rate(self, pieces: Sequence[Span], source: Sequence[Span], groups: "Grouping") -> Floats:
-        """(groups,) probabilities that these words are about, or address, each group; any number of them may be high."""
+        """(groups,) probabilities that these words are about, or address, each group; any number may be high."""
         logits = self._add_up("counterpart", pieces, source, groups)[1:] - COUNTERPART_OFFSET
         return np.asarray(1 / (1 + np.exp(-np.maximum(logits, -50))))
 

@@ -165,7 +165,9 @@ class Cast:
         for m in mentions:
             name = full.get((m.kind == "person", m.name), m.name) if m.how == "name" else m.name
             same = kinds.get(name) if m.kind != "person" else None
-            united.append(PartyMention(m.start, m.end, name, same.kind if same else m.kind, same.how if same else m.how))
+            united.append(
+                PartyMention(m.start, m.end, name, same.kind if same else m.kind, same.how if same else m.how)
+            )
         return united
 
     def _enlist(self, attributions: Sequence[Attribution]) -> list[Member]:
@@ -179,13 +181,14 @@ class Cast:
         everyone = list(places.values())
         bodies = [found for (_, is_person), found in places.items() if not is_person]
         all_names, body_names = (self._pointing.assign([[m.span for m in f] for f in fs]) for fs in (everyone, bodies))
-        asked: dict[int, list[tuple[Sequence[Span], Sequence[Span]]]] = {
-            k: [([m.span], ()) for m in found][:_MAX_MENTIONS]
-            for k, found in enumerate(everyone)
-            if found[0].kind == "person"
-        }
+        asked: dict[int, list[tuple[Sequence[Span], Sequence[Span]]]] = {}
+        for k, found in enumerate(everyone):
+            if found[0].kind == "person":
+                asked[k] = [([m.span], []) for m in found[:_MAX_MENTIONS]]
         for a in attributions:
-            likeliest = int(self._pointing.share("speaker", a.content, a.source, all_names)[1:].argmax()) if asked else -1
+            likeliest = (
+                int(self._pointing.share("speaker", a.content, a.source, all_names)[1:].argmax()) if asked else -1
+            )
             if likeliest in asked and len(asked[likeliest]) < 2 * _MAX_MENTIONS:
                 asked[likeliest].append((a.content, a.source))
         members = []

@@ -127,8 +127,8 @@ def _draft(cast: Cast, found: Attribution, voice: Voice, words: str) -> list[Dra
         chosen = [member for rating, member in others if rating >= _MIN_COUNTERPART]
         if not chosen and others and others[0][0] >= _MIN_ONLY_COUNTERPART:
             chosen = [others[0][1]]
-        for member in chosen or [None]:
-            counterpart = _name(cast, member, pieces) if member else None
+        counterparts: list[Named | None] = [_name(cast, member, pieces) for member in chosen]
+        for counterpart in counterparts or [None]:
             if voice in ("act", "author") and counterpart is None:
                 continue
             statement = _state(cast, words, speaker, counterpart, voice)
@@ -168,9 +168,7 @@ def _find_speakers(cast: Cast, found: Attribution) -> list[Named | None]:
     return [_name(cast, person or party, found.source, written, party) for _, party, person in likely]
 
 
-def _name(
-    cast: Cast, member: Member, spans: Sequence[Span], written: str = "", party: Member | None = None
-) -> Named:
+def _name(cast: Cast, member: Member, spans: Sequence[Span], written: str = "", party: Member | None = None) -> Named:
     """A member as these words name it; a back-reference if they do not."""
     party = party or next((m for m in cast.members if m.name == member.party and m.kind != "person"), member)
     here = [m for span in spans for m in cast.within(span) if m.name == member.name or m.name == party.name]
@@ -193,9 +191,10 @@ def _state(cast: Cast, words: str, speaker: Named | None, counterpart: Named | N
         for role, named in (("speaker", speaker), ("counterpart", counterpart))
         if named is not None
     }
-    names = [named.party if named else None for named in (speaker, counterpart)]
+    said_by, said_of = (named.party if named else None for named in (speaker, counterpart))
     return Statement(
-        frame_words(words, *names, voice),
-        *names,
+        frame_words(words, said_by, said_of, voice),
+        said_by,
+        said_of,
         aliases=aliases,  # type: ignore[arg-type]  # the keys are roles
     )

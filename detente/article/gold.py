@@ -80,8 +80,8 @@ class GoldArticle:
         if not names:
             return []
         for dateline in _DATELINE.finditer(self.text):
-            place = dateline["place"]
-            names |= {place: known for name, known in list(names.items()) if name.upper() == place}
+            named = [known for name, known in names.items() if name.upper() == dateline["place"]]
+            names |= dict.fromkeys([dateline["place"]], named[0]) if named else {}
         pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         found = re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", self.text)
         return [(Span(*match.span()), *names[match[0]]) for match in found]
