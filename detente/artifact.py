@@ -58,7 +58,7 @@ class Manifest:
         labels: Label names by head, in the order of the logits.
         role_tokens: Role tokens in the order of their ids.
         attribution: Of the attribution network ``version``, ``max_tokens``, ``overlap_tokens``, the ``spans`` and
-            ``links`` that it finds, ``data_sha256`` and ``run``; empty if there is none.
+            ``links`` that it finds, the weights of ``evidence``, ``data_sha256`` and ``run``; empty if there is none.
         format_version: Version of the layout.
         licence: Licence of the weights.
     """

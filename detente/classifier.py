@@ -244,8 +244,10 @@ class Classifier:
         """
         check_article(article)
         when = parse_date(date)
-        markup = self._open_attributor().mark(article)
-        drafts = draft_statements(Cast(article, markup, parties), split_sentences(article), markup)
+        markup = self.open_attributor().mark(article)
+        sentences = split_sentences(article)
+        cast = Cast(article, sentences, markup, parties, self.manifest.attribution.get("evidence"))
+        drafts = draft_statements(cast, sentences, markup)
         scores = self.score_many([draft.statement for draft in drafts])
         return finish_reading(article, drafts, scores, when, self.manifest.model_version)
 
@@ -255,9 +257,14 @@ class Classifier:
         Raises:
             ArtifactError: The model has no attribution network.
         """
-        return self._open_attributor().mark(article).attributions
+        return self.open_attributor().mark(article).attributions
 
-    def _open_attributor(self) -> Attributor:
+    def open_attributor(self) -> Attributor:
+        """What finds statements, names and who is meant in an article; ``read`` goes on from here.
+
+        Raises:
+            ArtifactError: The model has no attribution network, or another one than this package reads.
+        """
         with self._lock:
             if self._attributor is None:
                 runtime = open_attribution(self.folder, backend=self.backend, device=self.device)

@@ -67,7 +67,7 @@ def export(folder: Path, output: Path) -> Path:
 
 
 def export_attribution(folder: Path, output: Path) -> Path:
-    """Adds a trained attribution network to a shipped model, in the same form.
+    """Adds a trained attribution network to a shipped model, in the same form; weights of the evidence stay.
 
     Args:
         folder: A folder made by ``train.attribution``.
@@ -89,7 +89,8 @@ def export_attribution(folder: Path, output: Path) -> Path:
         load_attribution(output), output / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS, [QUANTISED, ATTRIBUTION_WEIGHTS]
     )
     run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    write_manifest(output, replace(manifest, attribution=run))
+    kept = {key: manifest.attribution[key] for key in ("evidence",) if key in manifest.attribution}
+    write_manifest(output, replace(manifest, attribution={**run, **kept}))
     return output
 
 

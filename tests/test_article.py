@@ -32,7 +32,7 @@ from detente.records import StatementError
 def draft(text: str, **found: Any) -> list[Draft]:
     """Drafts of a text of which the network is said to find this; see ``told``."""
     markup = told(text, **found)
-    return draft_statements(Cast(text, markup), split_sentences(text), markup)
+    return draft_statements(Cast(text, split_sentences(text), markup), split_sentences(text), markup)
 
 
 def pairs(drafts: list[Draft]) -> list[tuple[str | None, str | None, str]]:

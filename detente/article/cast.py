@@ -5,17 +5,28 @@ has. Forms of one name are one party. For whom a person speaks, the network says
 What cannot be resolved stays as written and says so.
 """
 
+import math
 import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
 from detente.article.attribution import Markup
-from detente.article.spans import Attribution, Span
+from detente.article.evidence import (
+    NETWORK_ALONE,
+    Features,
+    Place,
+    Scene,
+    Weights,
+    describe_affiliation,
+    describe_counterparts,
+    weigh,
+)
+from detente.article.spans import Attribution, Span, Voice
 from detente.parties import find_namings
 
 How = Literal["registry", "caller", "introduction", "name", "back-reference", "unresolved"]
@@ -27,6 +38,10 @@ _DEMONYM_ENDINGS: Final = ("ians", "ian", "ans", "an", "ese", "ish", "is", "i", 
 _HYPHENED: Final = re.compile(r"(?<!\w)[A-Z]\w+-$")
 """The first half of a name such as ``Jean-Claude``."""
 _LONGEST_WORD: Final = 30
+_NAME_WORDS: Final = frozenset(
+    {"of", "for", "and", "the", "de", "del", "la", "le", "du", "des", "von", "van", "al", "bin"}
+)
+"""Words in lower case that stand in names."""
 _MIN_INITIALS: Final = 2
 _MAX_MENTIONS: Final = 20
 """Mentions of a person that are asked for whom the person speaks, and as many statements."""
@@ -78,23 +93,78 @@ class Member:
 class Cast:
     """Everybody whom an article names, and who a statement's speaker and counterparts are."""
 
-    def __init__(self, text: str, markup: Markup, parties: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        sentences: Sequence[Span],
+        markup: Markup,
+        parties: Mapping[str, Sequence[str]] | None = None,
+        evidence: Mapping[str, Weights] | None = None,
+    ) -> None:
         """Reads the names.
 
         Args:
             text: The article.
+            sentences: Its sentences.
             markup: What the network found.
             parties: The caller's own parties: name to aliases; they win over the registry.
+            evidence: Weights of the features of ``affiliation`` and ``counterpart``; without them the network's word
+                counts alone.
         """
         self.text = text
         self._pointing = markup.pointing
+        self._evidence = evidence or NETWORK_ALONE
         known = _merge(list(self._find_given(parties or {})), self._find_registered())
-        bodies = [m for span in markup.spans["party"] if (m := self._trim(span, "name"))]
+        bodies = [m for span in markup.spans["party"] if (m := self._trim(span, "name")) and not _describes(m, known)]
         people = [m for span in markup.spans["person"] if (m := self._trim(span, "person"))]
         self.mentions = self._unite(_merge(known, self._find_again(_merge(bodies, people))))
         self._starts = [m.start for m in self.mentions]
-        self.members = self._enlist(markup.attributions)
+        groups: dict[tuple[str, bool], list[PartyMention]] = {}
+        for m in self.mentions:
+            groups.setdefault((m.name, m.kind == "person"), []).append(m)
+        self.members = [
+            Member(name, found[0].kind, found[0].how, tuple(m.span for m in found), name)
+            for (name, _), found in groups.items()
+        ]
         self._groups = markup.pointing.assign([member.places for member in self.members])
+        self.bodies = [k for k, member in enumerate(self.members) if member.kind != "person"]
+        places = sorted(
+            (Place(span.start, span.end, k) for k, member in enumerate(self.members) for span in member.places),
+            key=lambda place: place.start,
+        )
+        kinds = [member.kind for member in self.members]
+        self.scene = Scene(text, sentences, places, range(len(self.members)), kinds)
+        for k, candidates in self.describe_people(self.scene, markup.attributions).items():
+            best = max(range(len(candidates)), key=lambda c: weigh(candidates[c], self._evidence["affiliation"]))
+            if best > 0:
+                body, member = self.members[self.bodies[best - 1]], self.members[k]
+                how: How = "unresolved" if body.how == "unresolved" else "introduction"
+                self.members[k] = replace(member, party=body.name, how=how)
+        numbers = {member.name: k for k, member in enumerate(self.members) if member.kind != "person"}
+        self._parties = [numbers.get(member.party, k) for k, member in enumerate(self.members)]
+        self.scene = Scene(text, sentences, places, self._parties, kinds)
+
+    def describe_people(self, scene: Scene, attributions: Sequence[Attribution]) -> dict[int, list[Features]]:
+        """Of each person by number the features of speaking for nobody, and for each party that the article names.
+
+        Every mention of a person is asked for it, and every statement of which the person is the likeliest speaker.
+        """
+        if not self.bodies:
+            return {}
+        bodies = self._pointing.assign([self.members[k].places for k in self.bodies])
+        people = {k: m for k, m in enumerate(self.members) if m.kind == "person"}
+        said: dict[int, list[Attribution]] = {k: [] for k in people}
+        for a in attributions if people else []:
+            likeliest = int(self._pointing.share("speaker", a.content, a.source, self._groups)[1:].argmax())
+            if likeliest in said and len(said[likeliest]) < _MAX_MENTIONS:
+                said[likeliest].append(a)
+        described = {}
+        for k, member in people.items():
+            mentioned = [self._pointing.share("affiliation", [p], [], bodies) for p in member.places[:_MAX_MENTIONS]]
+            stated = [self._pointing.share("affiliation", a.content, a.source, bodies) for a in said[k]]
+            shares = [np.mean(each, axis=0).tolist() if each else [] for each in (mentioned, stated)]
+            described[k] = describe_affiliation(scene, k, self.bodies, shares, [a.content for a in said[k]])
+        return described
 
     def _find_given(self, parties: Mapping[str, Sequence[str]]) -> Iterator[PartyMention]:
         for name, aliases in parties.items():
@@ -170,39 +240,6 @@ class Cast:
             )
         return united
 
-    def _enlist(self, attributions: Sequence[Attribution]) -> list[Member]:
-        """The members, each person with the party that he speaks for.
-
-        Every mention of a person is asked for it, and every statement of which the person is the likeliest speaker.
-        """
-        places: dict[tuple[str, bool], list[PartyMention]] = {}
-        for m in self.mentions:
-            places.setdefault((m.name, m.kind == "person"), []).append(m)
-        everyone = list(places.values())
-        bodies = [found for (_, is_person), found in places.items() if not is_person]
-        all_names, body_names = (self._pointing.assign([[m.span for m in f] for f in fs]) for fs in (everyone, bodies))
-        asked: dict[int, list[tuple[Sequence[Span], Sequence[Span]]]] = {}
-        for k, found in enumerate(everyone):
-            if found[0].kind == "person":
-                asked[k] = [([m.span], []) for m in found[:_MAX_MENTIONS]]
-        for a in attributions:
-            likeliest = (
-                int(self._pointing.share("speaker", a.content, a.source, all_names)[1:].argmax()) if asked else -1
-            )
-            if likeliest in asked and len(asked[likeliest]) < 2 * _MAX_MENTIONS:
-                asked[likeliest].append((a.content, a.source))
-        members = []
-        for k, ((name, _), found) in enumerate(places.items()):
-            party, how = name, found[0].how
-            if k in asked and bodies:
-                shares = [self._pointing.share("affiliation", *words, body_names) for words in asked[k]]
-                best = int(np.sum(shares, axis=0).argmax())
-                if best > 0:
-                    body = bodies[best - 1][0]
-                    party, how = body.name, "unresolved" if body.how == "unresolved" else "introduction"
-            members.append(Member(name, found[0].kind, how, tuple(m.span for m in found), party))
-        return members
-
     def within(self, span: Span) -> list[PartyMention]:
         """The mentions that begin inside the span, in order."""
         return self.mentions[bisect_left(self._starts, span.start) : bisect_left(self._starts, span.end)]
@@ -232,14 +269,46 @@ class Cast:
             found.append((sum(share for share, _ in each), own, person))
         return float(shares[0]), sorted(found, key=lambda entry: -entry[0])
 
-    def find_counterparts(self, pieces: Sequence[Span], source: Sequence[Span] = ()) -> list[tuple[float, Member]]:
-        """Each party with the probability that the statement is toward it; the most probable first."""
-        best: dict[str, tuple[float, Member]] = {}
-        own = {m.name: m for m in self.members if m.kind != "person"}
-        for rating, member in zip(self._pointing.rate(pieces, source, self._groups), self.members, strict=True):
-            entry = (float(rating), own.get(member.party, member))
-            best[member.party] = max(best.get(member.party, entry), entry, key=lambda e: e[0])
-        return sorted(best.values(), key=lambda entry: -entry[0])
+    def describe_counterparts(
+        self,
+        pieces: Sequence[Span],
+        source: Sequence[Span],
+        voice: Voice,
+        speaker: str | None,
+        last: Mapping[str, Sequence[str]],
+    ) -> list[tuple[Member, Features]]:
+        """Each party but the speaker's, with what speaks for the statement being toward it.
+
+        Args:
+            pieces: The statement.
+            source: The words that name its speaker.
+            voice: See ``ReadStatement``.
+            speaker: The speaker's party, or None.
+            last: Parties by name; see ``evidence.describe_counterparts``.
+        """
+        best: dict[int, float] = {}
+        for party, rating in zip(self._parties, self._pointing.rate(pieces, source, self._groups), strict=True):
+            best[party] = max(best.get(party, 0.0), float(rating))
+        numbers = {self.members[party].name: party for party in best}
+        own = numbers.get(speaker) if speaker is not None else None
+        candidates = [party for party in best if party != own]
+        before = {role: [numbers[name] for name in names if name in numbers] for role, names in last.items()}
+        ratings = [best[party] for party in candidates]
+        rows = describe_counterparts(self.scene, pieces, source, voice, own, ratings, candidates, before)
+        return [(self.members[party], row) for party, row in zip(candidates, rows, strict=True)]
+
+    def find_counterparts(
+        self,
+        pieces: Sequence[Span],
+        source: Sequence[Span],
+        voice: Voice,
+        speaker: str | None,
+        last: Mapping[str, Sequence[str]],
+    ) -> list[tuple[float, Member]]:
+        """Each party but the speaker's with the probability that the statement is toward it, the highest first."""
+        found = self.describe_counterparts(pieces, source, voice, speaker, last)
+        weighed = [(weigh(row, self._evidence["counterpart"]), member) for member, row in found]
+        return sorted(((1 / (1 + math.exp(-w)), member) for w, member in weighed), key=lambda entry: -entry[0])
 
     def find_forms(self, party: str) -> list[str]:
         """The words by which the article names a party or a person who speaks for it."""
@@ -287,6 +356,13 @@ def _is_demonym(word: str, name: str) -> bool:
     """Whether ``word`` is ``name`` with an ending of demonyms, the last letters of the name perhaps dropped."""
     stems = (word.removesuffix(ending) for ending in _DEMONYM_ENDINGS if word.endswith(ending))
     return any(len(stem) >= 3 and name.startswith(stem) and len(name) - len(stem) <= 3 for stem in stems)
+
+
+def _describes(mention: PartyMention, known: Sequence[PartyMention]) -> bool:
+    """Whether a name that the network found is a known one with words of description: "the Slovak parliament"."""
+    return any(m.start < mention.end and mention.start < m.end for m in known) and any(
+        word[0].islower() and word not in _NAME_WORDS for word in mention.name.split()
+    )
 
 
 def _merge(first: Sequence[PartyMention], second: Sequence[PartyMention]) -> list[PartyMention]:

@@ -14,8 +14,10 @@ from detente.records import Statement
 
 _MIN_WORDS: Final = 2
 _MIN_SPEAKER: Final = 0.3
-"""Least probability of a speaker; two parties that act together have about a half each."""
-_MIN_COUNTERPART: Final = 0.4
+"""Least probability of a speaker."""
+_MIN_SECOND_SPEAKER: Final = 0.4
+"""Least probability of a party that speaks or acts together with another; each has about a half."""
+_MIN_COUNTERPART: Final = 0.38
 """Least probability of a counterpart."""
 _MIN_ONLY_COUNTERPART: Final = 0.15
 """Least probability of the likeliest counterpart, if none is above the other threshold."""
@@ -62,20 +64,32 @@ def draft_statements(cast: Cast, sentences: Sequence[Span], markup: Markup) -> l
     """
     text = cast.text
     quotations = list(find_quotations(text))
+    told: list[tuple[Voice, Attribution]] = [
+        ("direct" if _is_quoted(found.content, quotations) else "indirect", found) for found in markup.attributions
+    ]
+    told += [("act", Attribution((span,))) for span in markup.spans["act"]]
+    told += [("author", Attribution((span,))) for span in markup.spans["view"]]
     drafts: list[Draft] = []
-    for found in markup.attributions:
+    for voice, found in sorted(told, key=lambda each: each[1].content):
         if sum(len(text[p.start : p.end].split()) for p in found.content) < _MIN_WORDS:
             continue
-        voice: Voice = "direct" if _is_quoted(found.content, quotations) else "indirect"
-        drafts += _draft(cast, found, voice, find_words(text, sentences, found, voice))
+        new = _draft(cast, found, voice, find_words(text, sentences, found, voice), drafts)
         if voice == "indirect":
-            drafts += _draft_nested(cast, found.content[0], drafts[-1].speaker if drafts else None)
-    for kind, voice in (("act", "act"), ("view", "author")):
-        for span in markup.spans[kind]:  # type: ignore[index]  # both are kinds of spans
-            if len(text[span.start : span.end].split()) >= _MIN_WORDS:
-                drafts += _draft(cast, Attribution((span,)), voice, text[span.start : span.end])
-    kept = _drop_doubles(drafts)
+            new += _draft_nested(cast, found.content[0], new[-1].speaker if new else None)
+        drafts += new
+    kept = _drop_doubles(sorted(drafts, key=lambda d: d.voice == "act"))
     return sorted(kept, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+
+
+def look_back(before: Sequence[Draft], speaker: str | None) -> dict[str, list[str]]:
+    """Who is meant in the statement before and in the same speaker's last; see ``describe_counterparts``."""
+    recent = [d for d in before if before and d.pieces == before[-1].pieces]
+    own = next((d.pieces for d in reversed(before) if d.speaker and d.speaker.party == speaker), None)
+    return {
+        "speaker": [d.speaker.party for d in recent if d.speaker],
+        "counterparts": [d.counterpart.party for d in recent if d.counterpart],
+        "toward": [d.counterpart.party for d in before if d.pieces == own and d.counterpart],
+    }
 
 
 def _drop_doubles(drafts: Sequence[Draft]) -> list[Draft]:
@@ -112,18 +126,17 @@ def _unquote(words: str) -> str:
     return words.strip().strip('“”"„«»').strip().rstrip(",")
 
 
-def _draft(cast: Cast, found: Attribution, voice: Voice, words: str) -> list[Draft]:
+def _draft(cast: Cast, found: Attribution, voice: Voice, words: str, before: Sequence[Draft]) -> list[Draft]:
     """One draft for each speaker and counterpart; one without a counterpart if there is none."""
     if not words.strip():
         return []
     pieces, source = found.content, found.source
     speakers = [None] if voice == "author" else _find_speakers(cast, found)
-    toward = cast.find_counterparts(pieces, source)
     cue = cast.text[found.cue[0].start : found.cue[0].end] if found.cue else None
     drafts = []
     for speaker in speakers:
         own = speaker.party if speaker else None
-        others = [(rating, member) for rating, member in toward if member.name != own]
+        others = cast.find_counterparts(pieces, source, voice, own, look_back(before, own))
         chosen = [member for rating, member in others if rating >= _MIN_COUNTERPART]
         if not chosen and others and others[0][0] >= _MIN_ONLY_COUNTERPART:
             chosen = [others[0][1]]
@@ -162,7 +175,7 @@ def _find_speakers(cast: Cast, found: Attribution) -> list[Named | None]:
     """The parties that speak or act: more than one where several do it together."""
     nobody, ranked = cast.find_speakers(found.content, found.source)
     written = " ".join(cast.text[s.start : s.end] for s in found.source)
-    likely = [entry for entry in ranked if entry[0] >= _MIN_SPEAKER]
+    likely = [e for k, e in enumerate(ranked) if e[0] >= (_MIN_SECOND_SPEAKER if k else _MIN_SPEAKER)]
     if not likely or nobody > likely[0][0]:
         return [Named(written, " ".join(written.split()), "unresolved")] if written else []
     return [_name(cast, person or party, found.source, written, party) for _, party, person in likely]

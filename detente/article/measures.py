@@ -120,7 +120,7 @@ def _shared(a: Sequence[Span], b: Sequence[Span]) -> int:
 def expect_dyads(article: GoldArticle) -> set[tuple[str, str, str]]:
     """Speaker party, counterpart party and stance of every gold statement; the outlet is ``(author)``."""
     return {
-        (_plain(s.speaker_party or AUTHOR), _plain(party), stance)
+        (plain_name(s.speaker_party or AUTHOR), plain_name(party), stance)
         for s in article.statements
         for party, (stance, _) in s.counterparts.items()
     }
@@ -129,7 +129,7 @@ def expect_dyads(article: GoldArticle) -> set[tuple[str, str, str]]:
 def find_dyads(reading: Reading) -> set[tuple[str, str, str]]:
     """The same of a reading's statements."""
     return {
-        (_plain(s.speaker.party if s.speaker else AUTHOR), _plain(s.counterpart.party), s.score.stance_label)
+        (plain_name(s.speaker.party if s.speaker else AUTHOR), plain_name(s.counterpart.party), s.score.stance_label)
         for s in reading.statements
         if s.counterpart and s.repeats is None and (s.speaker is None or s.speaker.is_party) and s.counterpart.is_party
     }
@@ -162,5 +162,6 @@ def estimate_f1_interval(
     return float(low), float(high)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A party's name without case and article: two names that agree in this are one party."""
     return name.casefold().removeprefix("the ").strip()
