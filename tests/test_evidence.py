@@ -68,7 +68,9 @@ def test_weights_are_fitted_to_what_was_right() -> None:
     toward = [([{"one": 1.0, "named": 1.0}, {"one": 1.0, "named": 0.0}], [True, False]) for _ in range(60)]
     weights = fit_evidence({"affiliation": people, "counterpart": toward})
     assert weights["affiliation"]["beside"] > 1
-    assert weigh({"one": 1.0, "named": 1.0}, weights["counterpart"]) > 1 > -1 > weigh({"one": 1.0}, weights["counterpart"])
+    assert (
+        weigh({"one": 1.0, "named": 1.0}, weights["counterpart"]) > 1 > -1 > weigh({"one": 1.0}, weights["counterpart"])
+    )
     assert all(math.isfinite(w) for each in weights.values() for w in each.values())
 
 

@@ -24,6 +24,7 @@ from detente.article.evidence import (
     Weights,
     describe_affiliation,
     describe_counterparts,
+    is_private,
     weigh,
 )
 from detente.article.spans import Attribution, Span, Voice
@@ -38,6 +39,7 @@ _DEMONYM_ENDINGS: Final = ("ians", "ian", "ans", "an", "ese", "ish", "is", "i", 
 _HYPHENED: Final = re.compile(r"(?<!\w)[A-Z]\w+-$")
 """The first half of a name such as ``Jean-Claude``."""
 _LONGEST_WORD: Final = 30
+_LONGEST_NAME: Final = 60
 _NAME_WORDS: Final = frozenset(
     {"of", "for", "and", "the", "de", "del", "la", "le", "du", "des", "von", "van", "al", "bin"}
 )
@@ -258,6 +260,10 @@ class Cast:
             who speaks for it, if a person is the likelier part; the most probable first.
         """
         shares = self._pointing.share("speaker", pieces, source, self._groups)
+        named = {k for span in source for k in self._find_named(span)}
+        if len(named) == 1:  # the source is a name
+            shares = np.zeros_like(shares)
+            shares[1 + named.pop()] = 1.0
         parties: dict[str, list[tuple[float, Member]]] = {}
         for share, member in zip(shares[1:], self.members, strict=True):
             parties.setdefault(member.party, []).append((float(share), member))
@@ -296,6 +302,17 @@ class Cast:
         ratings = [best[party] for party in candidates]
         rows = describe_counterparts(self.scene, pieces, source, voice, own, ratings, candidates, before)
         return [(self.members[party], row) for party, row in zip(candidates, rows, strict=True)]
+
+    def _find_named(self, source: Span) -> list[int]:
+        """Numbers of the people, else of the parties, that a source names before its first comma."""
+        words = self.text[source.start : source.end]
+        head = Span(source.start, source.start + len(words.split(",")[0]))
+        here = [m for m in self.within(Span(head.start - _LONGEST_NAME, head.end)) if m.end >= head.start]
+        numbers = {(member.name, member.kind == "person"): k for k, member in enumerate(self.members)}
+        people = [m for m in here if m.kind == "person"]
+        people = people or [m for m in self.within(source) if m.kind == "person"]
+        meant = people or ([] if is_private(words) else here)
+        return [numbers[m.name, m.kind == "person"] for m in meant]
 
     def find_counterparts(
         self,

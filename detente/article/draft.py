@@ -22,6 +22,12 @@ _MIN_COUNTERPART: Final = 0.38
 _MIN_ONLY_COUNTERPART: Final = 0.15
 """Least probability of the likeliest counterpart, if none is above the other threshold."""
 _MAX_ALIASES: Final = 50
+_NEWCOMER: Final = re.compile(
+    r"(?!.*\b(?:spokes\w+|officials?|statement|minist\w+|government|embassy|envoy|diplomats?|lawyers?|source|"
+    r"representative)\b)(?:(?:[Aa]n?|[Oo]ne|[Ss]ome|[Ss]everal|[Aa]nother|[Oo]thers|[Mm]any|[Mm]ost|[Tt]wo|[Tt]hree)\b|[a-z]+s$|"
+    r"(?!the\b|its\b|his\b|her\b|their\b|our\b|my\b|both\b|this\b|that\b|who\b)[a-z]+ [a-z]+$)"
+)
+"""Words that bring in somebody new without a name: "one baker", "residents"."""
 _NESTED: Final = re.compile(
     r"(?:that[ \t]+)?(?P<who>(?:[Tt]he[ \t]+)?[A-Z][\w’'-]*(?:[ \t]+[A-Z][\w’'-]*){0,3})[ \t]+"
     r"(?:(?:has|had|have|would|will|also|still|even|again|not|never|\w+ly)[ \t]+)*(?P<verb>(?:advocat|want|support|"
@@ -173,8 +179,10 @@ def _draft_nested(cast: Cast, piece: Span, outer: Named | None) -> list[Draft]:
 
 def _find_speakers(cast: Cast, found: Attribution) -> list[Named | None]:
     """The parties that speak or act: more than one where several do it together."""
-    nobody, ranked = cast.find_speakers(found.content, found.source)
     written = " ".join(cast.text[s.start : s.end] for s in found.source)
+    if _NEWCOMER.match(written) and not any(cast.within(s) for s in found.source):
+        return [Named(written, " ".join(written.split()), "unresolved")]
+    nobody, ranked = cast.find_speakers(found.content, found.source)
     likely = [e for k, e in enumerate(ranked) if e[0] >= (_MIN_SECOND_SPEAKER if k else _MIN_SPEAKER)]
     if not likely or nobody > likely[0][0]:
         return [Named(written, " ".join(written.split()), "unresolved")] if written else []

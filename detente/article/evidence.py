@@ -63,6 +63,11 @@ _NEAR_CHARS: Final = 90
 _FLOOR: Final = 1e-4
 
 
+def is_private(words: str) -> bool:
+    """Whether words describe somebody who speaks for himself: an analyst, a resident, a former minister."""
+    return _PRIVATE.search(words) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A name at its place: who is named, by number."""
@@ -158,7 +163,7 @@ def describe_affiliation(
     sentence = scene.sentence_of(first.start)
     span = scene.sentences[sentence] if scene.sentences else Span(first.start, first.end)
     around = scene.text[max(span.start, first.start - _NEAR_CHARS) : min(span.end, first.end + _NEAR_CHARS)]
-    is_private = float(_PRIVATE.search(around) is not None)
+    private = float(is_private(around))
     has_role = float(_ROLE.search(around) is not None)
     before = scene.text[max(span.start, first.start - _NEAR_CHARS) : first.start]
     of_state, of_body = (float(role.search(around) is not None) for role in (_STATE_ROLE, _BODY_ROLE))
@@ -191,7 +196,7 @@ def describe_affiliation(
                 {
                     **net,
                     "nobody": 1.0,
-                    "nobody, private": is_private,
+                    "nobody, private": private,
                     "nobody, role": has_role,
                     "nobody, party beside the name": float(bool(adjacent)),
                 }
@@ -204,8 +209,8 @@ def describe_affiliation(
                 **net,
                 "named before": float(beside == "named before"),
                 "named after": float(beside == "named after"),
-                "named before, private": float(beside == "named before") * is_private,
-                "named after, private": float(beside == "named after") * is_private,
+                "named before, private": float(beside == "named before") * private,
+                "named after, private": float(beside == "named after") * private,
                 "subject before": float(body == subject),
                 "subject before, possessive": float(body == subject) * possessive,
                 "subject before, bare role": float(body == subject) * float(not adjacent) * has_role,
