@@ -9,7 +9,7 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -25,6 +25,7 @@ from detente.article.evidence import (
     describe_affiliation,
     describe_counterparts,
     is_private,
+    says_noun,
     weigh,
 )
 from detente.article.spans import Attribution, Span, Voice
@@ -38,8 +39,17 @@ _POSSESSIVE: Final = re.compile(r"(?:[’']s|[’'])$")
 _DEMONYM_ENDINGS: Final = ("ians", "ian", "ans", "an", "ese", "ish", "is", "i", "n", "ns", "ers", "er")
 _HYPHENED: Final = re.compile(r"(?<!\w)[A-Z]\w+-$")
 """The first half of a name such as ``Jean-Claude``."""
+_LOOSE: Final = "(?:of|for|and|the|to|in|by)"
+_LOOSE_ENDS: Final = re.compile(rf"^(?:{_LOOSE}\s+)+|(?:\s+{_LOOSE})+$|^{_LOOSE}$")
+_MORE: Final = re.compile(
+    r"[ ](?:(?:of|for)[ ](?:the[ ])?)?(?P<word>(?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|"
+    r"January|February|March|April|May|June|July|August|September|October|November|December|President|Prime|Minister|Chief|CEO|Chair|Director|"
+    r"Secretary|Ambassador|Spokes|General|Captain|Coach|Mr|Mrs|Ms|Dr)[A-ZÀ-Þ][\w-]+)(?![\w])"
+)
+"""Further capitalised words that belong to the name of a body."""
 _LONGEST_WORD: Final = 30
 _LONGEST_NAME: Final = 60
+_THE_BODY: Final = re.compile(r"[Tt]he[ ](?P<noun>[a-z]+)(?=$|[’']s\b)")
 _NAME_WORDS: Final = frozenset(
     {"of", "for", "and", "the", "de", "del", "la", "le", "du", "des", "von", "van", "al", "bin"}
 )
@@ -117,8 +127,10 @@ class Cast:
         self._pointing = markup.pointing
         self._evidence = evidence or NETWORK_ALONE
         known = _merge(list(self._find_given(parties or {})), self._find_registered())
-        bodies = [m for span in markup.spans["party"] if (m := self._trim(span, "name")) and not _describes(m, known)]
         people = [m for span in markup.spans["person"] if (m := self._trim(span, "person"))]
+        starts = {m.start for m in people}
+        trimmed = [m for span in markup.spans["party"] if (m := self._trim(span, "name", starts))]
+        bodies = [m for m in trimmed if not _describes(m, known)]
         self.mentions = self._unite(_merge(known, self._find_again(_merge(bodies, people))))
         self._starts = [m.start for m in self.mentions]
         groups: dict[tuple[str, bool], list[PartyMention]] = {}
@@ -135,7 +147,8 @@ class Cast:
             key=lambda place: place.start,
         )
         kinds = [member.kind for member in self.members]
-        self.scene = Scene(text, sentences, places, range(len(self.members)), kinds)
+        names = [member.name for member in self.members]
+        self.scene = Scene(text, sentences, places, range(len(self.members)), kinds, names)
         for k, candidates in self.describe_people(self.scene, markup.attributions).items():
             best = max(range(len(candidates)), key=lambda c: weigh(candidates[c], self._evidence["affiliation"]))
             if best > 0:
@@ -144,7 +157,7 @@ class Cast:
                 self.members[k] = replace(member, party=body.name, how=how)
         numbers = {member.name: k for k, member in enumerate(self.members) if member.kind != "person"}
         self._parties = [numbers.get(member.party, k) for k, member in enumerate(self.members)]
-        self.scene = Scene(text, sentences, places, self._parties, kinds)
+        self.scene = Scene(text, sentences, places, self._parties, kinds, names)
 
     def describe_people(self, scene: Scene, attributions: Sequence[Attribution]) -> dict[int, list[Features]]:
         """Of each person by number the features of speaking for nobody, and for each party that the article names.
@@ -193,17 +206,23 @@ class Cast:
                 found.append(PartyMention(naming.start, naming.end, words, kind, "unresolved"))
         return found
 
-    def _trim(self, span: Span, kind: str) -> PartyMention | None:
-        """A name that the network found, without article, title and possessive ending; None if nothing is left."""
+    def _trim(self, span: Span, kind: str, people: Set[int] = frozenset()) -> PartyMention | None:
+        """A name that the network found, without article, title and possessive ending; None if nothing is left.
+
+        The name of a body goes on over capitalised words, up to where the name of one of the ``people`` begins.
+        """
         words = self.text[span.start : span.end]
         for pattern in (_LEADING_THE, _TITLES):
             words = pattern.sub("", words)
         start = span.end - len(words)
         words = _POSSESSIVE.sub("", words.strip(" \t\n-,.;:\"“”'‘’()"))
+        words = _LOOSE_ENDS.sub("", words)
         if not any(c.isalnum() for c in words):
             return None
         start = self.text.index(words, start)
         end = start + len(words)
+        while kind != "person" and (more := _MORE.match(self.text, end)) and more.start("word") not in people:
+            end = more.end()
         if hyphened := _HYPHENED.search(self.text, max(0, start - _LONGEST_WORD), start):
             start = hyphened.start()
         return PartyMention(start, end, self.text[start:end], kind, "name")
@@ -304,13 +323,16 @@ class Cast:
         return [(self.members[party], row) for party, row in zip(candidates, rows, strict=True)]
 
     def _find_named(self, source: Span) -> list[int]:
-        """Numbers of the people, else of the parties, that a source names before its first comma."""
+        """Numbers of the people, else of the parties, that a source names or describes before its first comma."""
         words = self.text[source.start : source.end]
         head = Span(source.start, source.start + len(words.split(",")[0]))
         here = [m for m in self.within(Span(head.start - _LONGEST_NAME, head.end)) if m.end >= head.start]
         numbers = {(member.name, member.kind == "person"): k for k, member in enumerate(self.members)}
         people = [m for m in here if m.kind == "person"]
         people = people or [m for m in self.within(source) if m.kind == "person"]
+        if not people and not here and (noun := _THE_BODY.match(words)):
+            described = [k for k in self.bodies if says_noun(self.members[k].name, noun["noun"])]
+            return described if len(described) == 1 else []
         meant = people or ([] if is_private(words) else here)
         return [numbers[m.name, m.kind == "person"] for m in meant]
 

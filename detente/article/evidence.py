@@ -59,8 +59,25 @@ _PLACE: Final = re.compile(
     r"\b(?:in|at|near|inside|outside|around|across|into|via|through|visiting|to|from)\s+(?:the\s+|\w+ern\s+)?$"
 )
 _DATELINE: Final = re.compile(r"^[A-Z][A-Z’'.-]+(?:[ ,][^\n—–-]{1,40})?\s*(?:[—–]|--|-\s)", re.MULTILINE)
+_THE_NOUN: Final = re.compile(r"\b[Tt]he[ ](?:\w+[ ])?(?P<noun>[a-z]{4,})\b")
+_SAME_NOUN: Final = {
+    "fc": "club",
+    "company": "group",
+    "airlines": "airline",
+    "airways": "airline",
+    "union": "union",
+    "unions": "union",
+    "bloc": "union",
+    "lines": "line",
+}
 _NEAR_CHARS: Final = 90
 _FLOOR: Final = 1e-4
+
+
+def says_noun(name: str, noun: str) -> bool:
+    """Whether a common noun stands in a name: "federation" in "Nordic Handball Federation"."""
+    noun = _SAME_NOUN.get(noun, noun)
+    return " " in name and noun in (_SAME_NOUN.get(word, word) for word in name.lower().split())
 
 
 def is_private(words: str) -> bool:
@@ -87,6 +104,7 @@ class Scene:
         places: Sequence[Place],
         parties: Sequence[int],
         kinds: Sequence[str],
+        names: Sequence[str],
     ) -> None:
         """Sorts what is asked often.
 
@@ -96,12 +114,14 @@ class Scene:
             places: Every name, in order.
             parties: Of each member the number of the member that is its party; its own for a party.
             kinds: Of each member its kind; see ``cast.PartyMention``.
+            names: Of each member its full name.
         """
         self.text = text
         self.sentences = sentences
         self.places = places
         self.parties = parties
         self.kinds = kinds
+        self.names = names
         self._sentence_starts = [s.start for s in sentences]
         self._starts = [p.start for p in places]
         counts: dict[int, int] = {}
@@ -130,6 +150,10 @@ class Scene:
     def is_home(self, party: int) -> bool:
         """Whether the dateline names this party."""
         return party in self._dateline
+
+    def is_described(self, party: int, words: str) -> bool:
+        """Whether words such as "the federation" fit the name of a party."""
+        return any(says_noun(self.names[party], match["noun"]) for match in _THE_NOUN.finditer(words))
 
     def is_place(self, place: Place) -> bool:
         """Whether the words before a name make it a place."""
@@ -221,6 +245,7 @@ def describe_affiliation(
                 "dateline": float(scene.is_home(body)),
                 "dateline, nobody beside": float(scene.is_home(body)) * float(not adjacent),
                 "nearest before": float(bool(named_before) and body == named_before[-1]),
+                "described": float(scene.is_described(body, before)),
                 "spoken of": targeted / max(len(said), 1),
                 "share of names": scene.share(body),
                 "named once": float(scene.count(body) == 1),
@@ -303,6 +328,8 @@ def describe_counterparts(
                 "nearest before, nobody named": float(distance == 0) * alone,
                 "second before, nobody named": float(distance == 1) * alone,
                 "points, nobody named, nearest": points * alone * float(distance == 0),
+                "described": float(scene.is_described(candidate, words)),
+                "described, nobody named": float(scene.is_described(candidate, words)) * alone,
                 "person": float(scene.kinds[candidate] == "person"),
                 "unregistered": float(scene.kinds[candidate] == "name"),
                 "kind of the speaker": float(speaker is not None and scene.kinds[candidate] == scene.kinds[speaker]),
