@@ -8,40 +8,80 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from detente.article.attribution import Attributor, Markup
-from detente.article.cast import Cast
-from detente.article.evidence import Features
-from detente.article.gold import GoldArticle, GoldStatement
+from detente.article.attribution import Markup
+from detente.article.cast import Cast, Member
+from detente.article.draft import draft_statements
+from detente.article.evidence import Features, Weights
+from detente.article.gold import GoldArticle
 from detente.article.measures import plain_name
 from detente.article.sentences import split_sentences
+from detente.article.spans import Span, Voice
 
 logger = logging.getLogger(__name__)
 
 Choice = tuple[list[Features], list[bool]]
 """Candidates, and which of them are right."""
-_PENALTY: Final = 1.0
+_PENALTY: Final = 300.0
 """Weight of the squares of the weights, of features scaled to a deviation of 1."""
 
 
-def collect_choices(attributor: Attributor, articles: Sequence[GoldArticle]) -> dict[str, list[Choice]]:
+def collect_choices(
+    articles: Sequence[GoldArticle], markups: Sequence[Markup], evidence: Mapping[str, Weights] | None = None
+) -> dict[str, list[Choice]]:
     """What there was to choose from in articles, and what was right.
 
+    The articles are read as they are for a user: what was chosen for one statement is the past of the next, errors
+    included, so that weights fitted to it know how much a past of this kind is worth (Ross et al. 2011).
+
     Args:
-        attributor: The network.
         articles: Articles with gold statements, names and people.
+        markups: What the network found in each.
+        evidence: Weights by which the articles are read; without them the network's word counts alone.
 
     Returns:
         ``affiliation``: of each person nobody and the parties, one of them right. ``counterpart``: of each statement
         the parties but the speaker's, any number of them right.
     """
     choices: dict[str, list[Choice]] = {"affiliation": [], "counterpart": []}
-    for article in articles:
-        markup = attributor.mark(article.text)
-        cast = Cast(article.text, split_sentences(article.text), markup)
+    for article, markup in zip(articles, markups, strict=True):
+        sentences = split_sentences(article.text)
+        cast = _Recorder(article, sentences, markup, evidence)
         choices["affiliation"] += _collect_people(article, cast, markup)
-        choices["counterpart"] += _collect_statements(article, cast)
+        draft_statements(cast, sentences, markup)
+        choices["counterpart"] += cast.choices
     logger.info("%s", {link: len(found) for link, found in choices.items()})
     return choices
+
+
+class _Recorder(Cast):
+    """A cast that keeps what counterparts there were to choose from, and which were right."""
+
+    def __init__(
+        self,
+        article: GoldArticle,
+        sentences: Sequence[Span],
+        markup: Markup,
+        evidence: Mapping[str, Weights] | None,
+    ) -> None:
+        super().__init__(article.text, sentences, markup, evidence=evidence)
+        self.choices: list[Choice] = []
+        self._gold = article.statements
+
+    def describe_counterparts(
+        self,
+        pieces: Sequence[Span],
+        source: Sequence[Span],
+        voice: Voice,
+        speaker: str | None,
+        last: Mapping[str, Sequence[str]],
+    ) -> list[tuple[Member, Features]]:
+        rows = super().describe_counterparts(pieces, source, voice, speaker, last)
+        same = [s for s in self._gold if any(piece.overlaps(span) for piece in pieces for span in s.content)]
+        own = [s for s in same if plain_name(s.speaker_party or "") == plain_name(speaker or "")]
+        right = {plain_name(party) for s in own or same for party in s.counterparts}
+        if rows:
+            self.choices.append(([row for _, row in rows], [plain_name(member.name) in right for member, _ in rows]))
+        return rows
 
 
 def _collect_people(article: GoldArticle, cast: Cast, markup: Markup) -> list[Choice]:
@@ -57,26 +97,6 @@ def _collect_people(article: GoldArticle, cast: Cast, markup: Markup) -> list[Ch
         is_private = plain_name(name) == known[0] or any(plain_name(p) == known[0] for p in article.people)
         if is_private or not right[0]:  # else the party has no name here, and nothing can be right
             found.append((rows, right))
-    return found
-
-
-def _collect_statements(article: GoldArticle, cast: Cast) -> list[Choice]:
-    found = []
-    before: list[GoldStatement] = []
-    for statement in sorted(article.statements, key=lambda s: s.content):
-        own = next((s for s in reversed(before) if s.speaker_party == statement.speaker_party), None)
-        last = {
-            "speaker": [before[-1].speaker_party] if before and before[-1].speaker_party else [],
-            "counterparts": list(before[-1].counterparts) if before else [],
-            "toward": list(own.counterparts) if own else [],
-        }
-        is_said = statement.voice in ("direct", "indirect")
-        source = [statement.speaker] if statement.speaker and is_said else []
-        rows = cast.describe_counterparts(statement.content, source, statement.voice, statement.speaker_party, last)
-        right = {plain_name(party) for party in statement.counterparts}
-        if rows:
-            found.append(([row for _, row in rows], [plain_name(member.name) in right for member, _ in rows]))
-        before.append(statement)
     return found
 
 

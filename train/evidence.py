@@ -7,11 +7,15 @@ import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from detente.article.gold import read_gold
 from detente.artifact import read_manifest, write_manifest
 from detente.classifier import Classifier
 from detente.evidence_training import collect_choices, fit_evidence
+
+_ROUNDS: Final = 3
+"""Each reads the articles with the weights of the round before."""
 
 
 def main() -> None:
@@ -23,9 +27,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a model that reads articles, in its shipped form")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    choices = collect_choices(Classifier.from_pretrained(arguments.model).open_attributor(), read_gold(arguments.gold))
+    articles = read_gold(arguments.gold)
+    attributor = Classifier.from_pretrained(arguments.model).open_attributor()
+    markups = [attributor.mark(article.text) for article in articles]
+    evidence = None
+    for _ in range(_ROUNDS):
+        evidence = fit_evidence(collect_choices(articles, markups, evidence))
     manifest = read_manifest(arguments.model)
-    attribution = {**manifest.attribution, "evidence": fit_evidence(choices)}
+    attribution = {**manifest.attribution, "evidence": evidence}
     write_manifest(arguments.model, replace(manifest, attribution=attribution))
     print(arguments.model)
 

@@ -47,9 +47,24 @@ _MORE: Final = re.compile(
     r"Secretary|Ambassador|Spokes|General|Captain|Coach|Mr|Mrs|Ms|Dr)[A-ZÀ-Þ][\w-]+)(?![\w])"
 )
 """Further capitalised words that belong to the name of a body."""
+_OFFICE: Final = re.compile(
+    r"(?:[ ](?:foreign|minist\w+|department|service|border|guard|coast|army|navy|air|forces?|armed|defen[cs]e|interior|"
+    r"trade|commerce|finance|economy|justice|health|agriculture|transport|energy|environment|fisheries|education|labou?r|culture|"
+    r"government|parliament|cabinet|treasury|embassy|consulate|state|prime|presiden\w+|office|home|external|affairs|security|"
+    r"police|customs|intelligence|chancell\w+|secretary|ambassador|attorney|general|senate|congress|of|and|for))+",
+    re.IGNORECASE,
+)
+"""What makes the name of a state the name of one of its offices."""
+_COMMON: Final = re.compile(
+    r"(?:national|european|global|general|world|united|first|new|(?:north|south|east|west)(?:ern)?|royal|federal|"
+    r"international|central|democratic|american|african|asian|people[’']s|popular|free|great|grand|old|the)$",
+    re.IGNORECASE,
+)
+"""First words of names that do not stand for the whole name."""
+_MIN_SHORT: Final = 4
 _LONGEST_WORD: Final = 30
 _LONGEST_NAME: Final = 60
-_THE_BODY: Final = re.compile(r"[Tt]he[ ](?P<noun>[a-z]+)(?=$|[’']s\b)")
+_THE_BODY: Final = re.compile(r"[Tt]he[ ][a-z]+(?=$|[’']s\b)")
 _NAME_WORDS: Final = frozenset(
     {"of", "for", "and", "the", "de", "del", "la", "le", "du", "des", "von", "van", "al", "bin"}
 )
@@ -130,7 +145,7 @@ class Cast:
         people = [m for span in markup.spans["person"] if (m := self._trim(span, "person"))]
         starts = {m.start for m in people}
         trimmed = [m for span in markup.spans["party"] if (m := self._trim(span, "name", starts))]
-        bodies = [m for m in trimmed if not _describes(m, known)]
+        bodies = [m for m in trimmed if not _describes(m, known) and not _is_office(m, known)]
         self.mentions = self._unite(_merge(known, self._find_again(_merge(bodies, people))))
         self._starts = [m.start for m in self.mentions]
         groups: dict[tuple[str, bool], list[PartyMention]] = {}
@@ -236,10 +251,12 @@ class Cast:
                 votes.setdefault(m.name.split()[-1], Counter())[m.kind] += 1
         if not votes:
             return []
+        short = Counter(form for name, count in votes.items() if not count["person"] for form in _shorten(name))
+        votes |= {form: Counter(name=1) for form, n in short.items() if n == 1 and form not in votes}
         pattern = "|".join(re.escape(name) for name in sorted(votes, key=len, reverse=True))
         kinds = {name: count.most_common(1)[0][0] for name, count in votes.items()}
         return [
-            PartyMention(*match.span(), match[0], kinds[match[0]], "name")
+            PartyMention(*match.span(), _LEADING_THE.sub("", match[0]), kinds[match[0]], "name")
             for match in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", self.text)
         ]
 
@@ -330,8 +347,8 @@ class Cast:
         numbers = {(member.name, member.kind == "person"): k for k, member in enumerate(self.members)}
         people = [m for m in here if m.kind == "person"]
         people = people or [m for m in self.within(source) if m.kind == "person"]
-        if not people and not here and (noun := _THE_BODY.match(words)):
-            described = [k for k in self.bodies if says_noun(self.members[k].name, noun["noun"])]
+        if not people and not here and _THE_BODY.match(words):
+            described = [k for k in self.bodies if self.scene.is_described(k, words)]
             return described if len(described) == 1 else []
         meant = people or ([] if is_private(words) else here)
         return [numbers[m.name, m.kind == "person"] for m in meant]
@@ -348,6 +365,13 @@ class Cast:
         found = self.describe_counterparts(pieces, source, voice, speaker, last)
         weighed = [(weigh(row, self._evidence["counterpart"]), member) for member, row in found]
         return sorted(((1 / (1 + math.exp(-w)), member) for w, member in weighed), key=lambda entry: -entry[0])
+
+    def find_joined(self, parties: Sequence[str], spans: Sequence[Span]) -> list[Member]:
+        """The further parties that a list in one of the spans joins to these: "Romania and Poland"."""
+        known = {k for k, member in enumerate(self.members) if member.party in parties}
+        joined = {k for span in spans for k in self.scene.join(known, span)}
+        others = [self.members[self._parties[k]] for k in sorted(joined)]
+        return [member for member in dict.fromkeys(others) if member.party not in parties]
 
     def find_forms(self, party: str) -> list[str]:
         """The words by which the article names a party or a person who speaks for it."""
@@ -379,12 +403,14 @@ def _group_forms(names: Sequence[str], known: Sequence[str], *, is_person: bool)
 
 
 def _is_form(name: str, other: str, *, is_person: bool) -> bool:
-    if name.casefold() == other.casefold():
+    if name.casefold() == other.casefold() or name.casefold() + "s" == other.casefold():
         return True
     if is_person:
         return other.endswith(f" {name}") or other.startswith(f"{name} ")
     if other.startswith(f"{name} ") or other.endswith(f" {name}"):
         return name[0].isupper()
+    if name.islower() and says_noun(other, name):
+        return True
     initials = "".join(word[0] for word in re.split(r"[ -]", other) if word[:1].isupper())
     if len(name) >= _MIN_INITIALS and name == initials:
         return True
@@ -402,6 +428,22 @@ def _describes(mention: PartyMention, known: Sequence[PartyMention]) -> bool:
     return any(m.start < mention.end and mention.start < m.end for m in known) and any(
         word[0].islower() and word not in _NAME_WORDS for word in mention.name.split()
     )
+
+
+def _is_office(mention: PartyMention, known: Sequence[PartyMention]) -> bool:
+    """Whether a name that the network found is an office of a known state: "Russian Foreign Ministry"."""
+    state = next((m for m in known if m.kind == "state" and m.start == mention.start and m.end < mention.end), None)
+    return state is not None and _OFFICE.fullmatch(mention.name, state.end - state.start) is not None
+
+
+def _shorten(name: str) -> Iterator[str]:
+    """Short forms of the name of a body: "Kestrel" of "Kestrel Airways", "the Front" of "Ennedi Salvation Front"."""
+    words = name.split()
+    if len(words) > 1 and words[0][0].isupper() and len(words[0]) >= _MIN_SHORT and not _COMMON.match(words[0]):
+        yield words[0]
+    if len(words) > 1 and words[-1][0].isupper() and len(words[-1]) >= _MIN_SHORT:
+        yield f"the {words[-1]}"
+        yield f"The {words[-1]}"
 
 
 def _merge(first: Sequence[PartyMention], second: Sequence[PartyMention]) -> list[PartyMention]:

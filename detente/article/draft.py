@@ -17,9 +17,9 @@ _MIN_SPEAKER: Final = 0.3
 """Least probability of a speaker."""
 _MIN_SECOND_SPEAKER: Final = 0.4
 """Least probability of a party that speaks or acts together with another; each has about a half."""
-_MIN_COUNTERPART: Final = 0.38
+_MIN_COUNTERPART: Final = 0.35
 """Least probability of a counterpart."""
-_MIN_ONLY_COUNTERPART: Final = 0.15
+_MIN_ONLY_COUNTERPART: Final = 0.3
 """Least probability of the likeliest counterpart, if none is above the other threshold."""
 _MAX_ALIASES: Final = 50
 _NEWCOMER: Final = re.compile(
@@ -73,8 +73,8 @@ def draft_statements(cast: Cast, sentences: Sequence[Span], markup: Markup) -> l
     told: list[tuple[Voice, Attribution]] = [
         ("direct" if _is_quoted(found.content, quotations) else "indirect", found) for found in markup.attributions
     ]
-    told += [("act", Attribution((span,))) for span in markup.spans["act"]]
-    told += [("author", Attribution((span,))) for span in markup.spans["view"]]
+    told += [("act", Attribution((part,))) for span in markup.spans["act"] for part in _split(span, sentences)]
+    told += [("author", Attribution((part,))) for span in markup.spans["view"] for part in _split(span, sentences)]
     drafts: list[Draft] = []
     for voice, found in sorted(told, key=lambda each: each[1].content):
         if sum(len(text[p.start : p.end].split()) for p in found.content) < _MIN_WORDS:
@@ -85,6 +85,12 @@ def draft_statements(cast: Cast, sentences: Sequence[Span], markup: Markup) -> l
         drafts += new
     kept = _drop_doubles(sorted(drafts, key=lambda d: d.voice == "act"))
     return sorted(kept, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
+
+
+def _split(span: Span, sentences: Sequence[Span]) -> list[Span]:
+    """The parts of a span that stand in each sentence."""
+    parts = [Span(max(span.start, s.start), min(span.end, s.end)) for s in sentences if s.overlaps(span)]
+    return parts or [span]
 
 
 def look_back(before: Sequence[Draft], speaker: str | None) -> dict[str, list[str]]:
@@ -186,7 +192,11 @@ def _find_speakers(cast: Cast, found: Attribution) -> list[Named | None]:
     likely = [e for k, e in enumerate(ranked) if e[0] >= (_MIN_SECOND_SPEAKER if k else _MIN_SPEAKER)]
     if not likely or nobody > likely[0][0]:
         return [Named(written, " ".join(written.split()), "unresolved")] if written else []
-    return [_name(cast, person or party, found.source, written, party) for _, party, person in likely]
+    names: list[Named | None] = [
+        _name(cast, person or party, found.source, written, party) for _, party, person in likely
+    ]
+    together = cast.find_joined([party.name for _, party, _ in likely], found.source or found.content)
+    return names + [_name(cast, member, found.source, member.name) for member in together]
 
 
 def _name(cast: Cast, member: Member, spans: Sequence[Span], written: str = "", party: Member | None = None) -> Named:

@@ -48,6 +48,7 @@ _PRIVATE: Final = re.compile(
 _VERB: Final = re.compile(
     r"\b(?:[a-z]{3,}ed|said|says|told|met|meets|has|had|was|were|will|is|gave|held|spoke|saw|left|sent|made|took|wants)\b"
 )
+_SAYS: Final = re.compile(r",? (?:said|says|told|tells|announced|answered|replied|called|accused)\b|[.;:“”\"\n]")
 _BREAK: Final = re.compile(r"[.;:“”\"\n]")
 _POSSESSIVE: Final = re.compile(r"\b(?:its|his|her|their|whose)\b", re.IGNORECASE)
 _POINTING: Final = re.compile(
@@ -57,6 +58,12 @@ _POINTING: Final = re.compile(
 )
 _PLACE: Final = re.compile(
     r"\b(?:in|at|near|inside|outside|around|across|into|via|through|visiting|to|from)\s+(?:the\s+|\w+ern\s+)?$"
+)
+_JOINED: Final = re.compile(r"(?:, (?:and |or )?| and | or | & |/)(?:the )?$")
+_BOTH: Final = re.compile(
+    r"\b(?:both|neither|either|each other|one another|(?:the )?two (?:sides|countries|governments|companies|leaders|"
+    r"parties|capitals|neighbou?rs|clubs|bodies|unions|firms|states))\b",
+    re.IGNORECASE,
 )
 _DATELINE: Final = re.compile(r"^[A-Z][A-Z’'.-]+(?:[ ,][^\n—–-]{1,40})?\s*(?:[—–]|--|-\s)", re.MULTILINE)
 _THE_NOUN: Final = re.compile(r"\b[Tt]he[ ](?:\w+[ ])?(?P<noun>[a-z]{4,})\b")
@@ -70,6 +77,17 @@ _SAME_NOUN: Final = {
     "bloc": "union",
     "lines": "line",
 }
+_BODY_NOUN: Final = (
+    r"(?:group|club|company|firm|union|league|federation|association|charity|party|bloc|agency|airline|carrier|bank|movement|"
+    r"rebels|militia|wholesaler|retailer|maker|builder|operator|newspaper|broadcaster|station|insurer|team|side|board|council|"
+    r"court|commission|institute|organisation|organization|foundation|hospital|university|yard|shipyard|refinery|port|brewery|"
+    r"brewer|mine|miner|front|alliance|coalition|cooperative|society|authority|regulator|trust|fund|supplier|publisher)"
+)
+_NOUN_BEFORE: Final = re.compile(rf"\b(?P<noun>{_BODY_NOUN})[ ,]+(?:the )?$")
+_NOUN_AFTER: Final = re.compile(rf",? (?:an?|the|one of the) (?:[\w’'-]+ ){{0,4}}?(?P<noun>{_BODY_NOUN})\b")
+_LEADS: Final = re.compile(
+    r", who (?:\w+ )?(?:leads|led|heads|headed|runs|chairs|founded|speaks for|manages|coaches|owns)\b"
+)
 _NEAR_CHARS: Final = 90
 _FLOOR: Final = 1e-4
 
@@ -122,6 +140,13 @@ class Scene:
         self.parties = parties
         self.kinds = kinds
         self.names = names
+        self._nouns: dict[int, set[str]] = {}
+        for place in places:
+            if kinds[place.member] == "person":
+                continue
+            before = _NOUN_BEFORE.search(text[max(0, place.start - _NEAR_CHARS) : place.start])
+            after = _NOUN_AFTER.match(text, place.end)
+            self._nouns.setdefault(place.member, set()).update(m["noun"] for m in (before, after) if m)
         self._sentence_starts = [s.start for s in sentences]
         self._starts = [p.start for p in places]
         counts: dict[int, int] = {}
@@ -152,8 +177,20 @@ class Scene:
         return party in self._dateline
 
     def is_described(self, party: int, words: str) -> bool:
-        """Whether words such as "the federation" fit the name of a party."""
-        return any(says_noun(self.names[party], match["noun"]) for match in _THE_NOUN.finditer(words))
+        """Whether words such as "the federation" fit a party's name, or what the article calls it beside the name."""
+        nouns = [match["noun"] for match in _THE_NOUN.finditer(words)]
+        return any(says_noun(self.names[party], noun) or noun in self._nouns.get(party, ()) for noun in nouns)
+
+    def join(self, members: set[int], span: Span) -> set[int]:
+        """The members that a list in a span joins to some of these: "Uganda, Burundi and Ethiopia"."""
+        places = self.within(span.start, span.end)
+        chains: list[list[int]] = []
+        for before, place in zip([None, *places], places, strict=False):
+            if before and _JOINED.fullmatch(self.text, before.end, place.start):
+                chains[-1].append(place.member)
+            else:
+                chains.append([place.member])
+        return {member for chain in chains if members & set(chain) for member in chain}
 
     def is_place(self, place: Place) -> bool:
         """Whether the words before a name make it a place."""
@@ -186,14 +223,19 @@ def describe_affiliation(
     first = mentions[0]
     sentence = scene.sentence_of(first.start)
     span = scene.sentences[sentence] if scene.sentences else Span(first.start, first.end)
-    around = scene.text[max(span.start, first.start - _NEAR_CHARS) : min(span.end, first.end + _NEAR_CHARS)]
+    before = scene.text[max(span.start, first.start - _NEAR_CHARS) : first.start]
+    after = scene.text[first.end : min(span.end, first.end + _NEAR_CHARS)]
+    around = before + _SAYS.split(after)[0]
     private = float(is_private(around))
     has_role = float(_ROLE.search(around) is not None)
-    before = scene.text[max(span.start, first.start - _NEAR_CHARS) : first.start]
     of_state, of_body = (float(role.search(around) is not None) for role in (_STATE_ROLE, _BODY_ROLE))
     possessive = float(_POSSESSIVE.search(before) is not None)
     subject = scene.subject_before(sentence, known)
     named_before = [p.member for p in scene.within(0, first.start) if p.member in known]
+    same_sentence = [p.member for p in scene.within(span.start, first.start) if p.member in known]
+    paragraph = scene.text.rfind("\n\n", 0, first.start) + 1
+    same_paragraph = [p.member for p in scene.within(paragraph, first.start) if p.member in known]
+    leads = _LEADS.match(scene.text, first.end)
     adjacent: dict[int, str] = {}
     for mention in mentions[:3]:
         start = scene.sentences[scene.sentence_of(mention.start)].start if scene.sentences else 0
@@ -207,7 +249,9 @@ def describe_affiliation(
             elif place.start >= mention.end:
                 between = scene.text[mention.end : place.start]
                 is_apposition = between.startswith((",", " of ", " from ", " (")) and between.count(",") <= 1
-                if is_apposition and not _BREAK.search(between) and len(between.split()) <= 9:
+                if leads and place.start >= leads.end() and not _BREAK.search(between) and between.count(",") == 1:
+                    adjacent.setdefault(place.member, "led")
+                elif is_apposition and not _BREAK.search(between) and len(between.split()) <= 9:
                     adjacent.setdefault(place.member, "named after")
     rows: list[Features] = []
     for k, body in enumerate([None, *bodies]):
@@ -233,8 +277,17 @@ def describe_affiliation(
                 **net,
                 "named before": float(beside == "named before"),
                 "named after": float(beside == "named after"),
+                "led": float(beside == "led"),
                 "named before, private": float(beside == "named before") * private,
                 "named after, private": float(beside == "named after") * private,
+                "first of the sentence": float(same_sentence[:1] == [body]),
+                "first of the sentence, possessive": float(same_sentence[:1] == [body]) * possessive,
+                "first of the sentence, bare role": float(same_sentence[:1] == [body]) * float(not adjacent) * has_role,
+                "first of the paragraph": float(same_paragraph[:1] == [body]),
+                "first of the paragraph, bare role": float(same_paragraph[:1] == [body])
+                * float(not adjacent)
+                * has_role,
+                "last of the sentence before": float(not same_sentence and named_before[-1:] == [body]) * possessive,
                 "subject before": float(body == subject),
                 "subject before, possessive": float(body == subject) * possessive,
                 "subject before, bare role": float(body == subject) * float(not adjacent) * has_role,
@@ -291,6 +344,11 @@ def describe_counterparts(
             party = scene.parties[place.member]
             if party != speaker:
                 inside[party] = inside.get(party, True) and scene.is_place(place)
+    joined = {
+        scene.parties[m] for m in scene.join({p.member for s in pieces for p in scene.within(s.start, s.end)}, whole)
+    }
+    for party in joined - set(inside) - {speaker}:
+        inside[party] = False
     named = {party for party, is_place in inside.items() if not is_place}
     words = " ".join(scene.text[p.start : p.end] for p in pieces)
     points = float(_POINTING.search(words) is not None)
@@ -299,6 +357,8 @@ def describe_counterparts(
     earlier = [scene.parties[p.member] for p in scene.within(0, begin)]
     recent = [party for party in reversed(earlier) if party != speaker]
     top = max(ratings, default=0.0)
+    both = float(_BOTH.search(words) is not None)
+    second = sorted((scene.count(c) for c in candidates), reverse=True)[:2]
     most = max((scene.count(c) for c in candidates), default=0)
     rows = []
     for candidate, rating in zip(candidates, ratings, strict=True):
@@ -328,6 +388,10 @@ def describe_counterparts(
                 "nearest before, nobody named": float(distance == 0) * alone,
                 "second before, nobody named": float(distance == 1) * alone,
                 "points, nobody named, nearest": points * alone * float(distance == 0),
+                "both": both,
+                "both, named most": both * float(scene.count(candidate) >= second[-1]),
+                "both, nearest two": both * float(distance <= 1),
+                "both, last": both * float(any(candidate in each for each in last.values())),
                 "described": float(scene.is_described(candidate, words)),
                 "described, nobody named": float(scene.is_described(candidate, words)) * alone,
                 "person": float(scene.kinds[candidate] == "person"),
