@@ -29,6 +29,7 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
 	$(BIN)/python -m train.export runs/average detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
+	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader

@@ -66,6 +66,7 @@ class _Recorder(Cast):
         super().__init__(article.text, sentences, markup, evidence=evidence)
         self.choices: list[Choice] = []
         self._gold = article.statements
+        self._known = _find_known(article)
 
     def describe_counterparts(
         self,
@@ -80,14 +81,22 @@ class _Recorder(Cast):
         own = [s for s in same if plain_name(s.speaker_party or "") == plain_name(speaker or "")]
         right = {plain_name(party) for s in own or same for party in s.counterparts}
         if rows:
-            self.choices.append(([row for _, row in rows], [plain_name(member.name) in right for member, _ in rows]))
+            names = [plain_name(member.name) for member, _ in rows]
+            self.choices.append(([row for _, row in rows], [self._known.get(name, name) in right for name in names]))
         return rows
+
+
+def _find_known(article: GoldArticle) -> dict[str, str]:
+    """Each form of a party's name to the party, both plain."""
+    return {plain_name(form): plain_name(party) for party, forms in article.forms.items() for form in forms}
 
 
 def _collect_people(article: GoldArticle, cast: Cast, markup: Markup) -> list[Choice]:
     found = []
     parties = {person: plain_name(party) for person, party in article.people.items()}
-    bodies = [plain_name(cast.members[k].name) for k in cast.bodies]
+    named = [plain_name(cast.members[k].name) for k in cast.bodies]
+    known_as = _find_known(article)
+    bodies = [known_as.get(name, name) for name in named]
     for k, rows in cast.describe_people(cast.scene, markup.attributions).items():
         name = cast.members[k].name
         known = [party for person, party in parties.items() if person == name or person.endswith(f" {name}")]

@@ -105,3 +105,31 @@ def test_marks_around_a_name_do_not_belong_to_it() -> None:
     text = "“Velorex’s offer” was refused, Mr. Holt said."
     found = Cast(text, split_sentences(text), told(text, parties=["“Velorex’s"], people=["Mr. Holt"])).members
     assert [m.name for m in found] == ["Velorex", "Holt"]
+
+
+def test_an_office_of_a_state_is_the_state() -> None:
+    text = "The Russian Foreign Ministry met the Kyrgyz Border Service and the Chile Wine League."
+    offices = ["Russian Foreign", "Kyrgyz Border Service", "Chile Wine League"]
+    cast = Cast(text, split_sentences(text), told(text, parties=offices))
+    assert [m.name for m in cast.members] == ["Russia", "Kyrgyzstan", "Chile Wine League"]
+
+
+def test_one_word_stands_for_a_body_when_it_is_nobody_elses() -> None:
+    text = "Kestrel Airways sued the Harbour Workers Front. Kestrel lost. The Front won, and so did Harbour Lines."
+    parties = ["Kestrel Airways", "Harbour Workers Front", "Harbour Lines"]
+    cast = Cast(text, split_sentences(text), told(text, parties=parties))
+    assert {text[m.start : m.end]: m.name for m in cast.mentions} == {
+        **{party: party for party in parties},
+        "Kestrel": "Kestrel Airways",
+        "The Front": "Harbour Workers Front",
+    }
+
+
+def test_a_list_joins_parties() -> None:
+    text = "Romania and Poland thanked Chile, Peru and Brazil."
+    cast = Cast(text, split_sentences(text), told(text))
+    whole = [span(text, "Romania and Poland thanked Chile, Peru and Brazil")]
+    assert [m.name for m in cast.find_joined(["Poland"], whole)] == ["Romania"]
+    assert [m.name for m in cast.find_joined(["Peru"], whole)] == ["Chile", "Brazil"]
+    rows = {m.name: row for m, row in cast.describe_counterparts([span(text, "Chile, Peru")], [], "act", None, {})}
+    assert rows["Brazil"]["named"] == 1 and rows["Poland"]["named"] == 0

@@ -478,7 +478,7 @@ def test_build_writes_a_corpus_that_datasets_loads(tmp_path: Path) -> None:
 def test_build_refuses_unknown_sources(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--sources", "dse,nonsense"])
-    assert "unknown sources nonsense: choose from authored, dse" in capsys.readouterr().err
+    assert "unknown sources nonsense: choose from authored, articles, dse" in capsys.readouterr().err
 
 
 # Annotated articles

@@ -19,7 +19,8 @@ from detente.corpus import SourceError
 from detente.records import LabelledStatement
 
 NAME: Final = "articles"
-FILES: Final = {"train": "train.jsonl", "validation": "validation.jsonl"}
+FILES: Final = {"train.jsonl": "train", "evidence.jsonl": "train", "validation.jsonl": "validation"}
+"""File to split."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Labelled
         SourceError: There is no file, or an article is unsound.
     """
     skipped = Counter() if skipped is None else skipped
-    for split, name in FILES.items():
+    for name, split in FILES.items():
         if not (folder / name).is_file():
             raise SourceError(folder, None, f"a file {name} with articles", [])
         try:

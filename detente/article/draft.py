@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from detente.article.attribution import Markup
@@ -17,9 +17,9 @@ _MIN_SPEAKER: Final = 0.3
 """Least probability of a speaker."""
 _MIN_SECOND_SPEAKER: Final = 0.4
 """Least probability of a party that speaks or acts together with another; each has about a half."""
-_MIN_COUNTERPART: Final = 0.35
+_MIN_COUNTERPART: Final = 0.4
 """Least probability of a counterpart."""
-_MIN_ONLY_COUNTERPART: Final = 0.3
+_MIN_ONLY_COUNTERPART: Final = 0.15
 """Least probability of the likeliest counterpart, if none is above the other threshold."""
 _MAX_ALIASES: Final = 50
 _NEWCOMER: Final = re.compile(
@@ -79,10 +79,11 @@ def draft_statements(cast: Cast, sentences: Sequence[Span], markup: Markup) -> l
     for voice, found in sorted(told, key=lambda each: each[1].content):
         if sum(len(text[p.start : p.end].split()) for p in found.content) < _MIN_WORDS:
             continue
-        new = _draft(cast, found, voice, find_words(text, sentences, found, voice), drafts)
-        if voice == "indirect":
-            new += _draft_nested(cast, found.content[0], new[-1].speaker if new else None)
-        drafts += new
+        inner = _draft_nested(cast, found, sentences) if voice == "indirect" else []
+        if inner and inner[0].pieces[0].end < found.content[-1].end:  # what follows is the outer voice's own
+            words = text[inner[0].pieces[0].end : found.content[-1].end].lstrip(", \t\n")
+            found = replace(found, content=(Span(found.content[-1].end - len(words), found.content[-1].end),))
+        drafts += _draft(cast, found, voice, find_words(text, sentences, found, voice), drafts) + inner
     kept = _drop_doubles(sorted(drafts, key=lambda d: d.voice == "act"))
     return sorted(kept, key=lambda d: (d.pieces[0], d.counterpart.written if d.counterpart else ""))
 
@@ -161,14 +162,26 @@ def _draft(cast: Cast, found: Attribution, voice: Voice, words: str, before: Seq
     return drafts
 
 
-def _draft_nested(cast: Cast, piece: Span, outer: Named | None) -> list[Draft]:
+def _draft_nested(cast: Cast, found: Attribution, sentences: Sequence[Span]) -> list[Draft]:
     """Whom a reported clause gives an attitude of its own: "Putin advocates ..., Peskov said" has two voices."""
-    match = _NESTED.match(cast.text, piece.start, piece.end)
-    inner = next((m for m in cast.within(Span(*match.span("who")))), None) if match else None
-    if match is None or inner is None:
+    piece = found.content[0]
+    opening = next((s.start for s in sentences if s.start <= piece.start < s.end), piece.start)
+    for start in (piece.start, opening):
+        match = _NESTED.match(cast.text, start, piece.end)
+        if (
+            match
+            and match.end() >= piece.start - 1
+            and not any(s.start < match.end("who") <= s.end for s in found.source)
+        ):
+            break
+    else:
+        return []
+    inner = next((m for m in cast.within(Span(*match.span("who")))), None)
+    if inner is None:
         return []
     members = {(m.name, m.kind == "person"): m for m in cast.members}
     own = members[inner.name, inner.kind == "person"]
+    outer = next((s for s in _find_speakers(cast, found) if s is not None), None)
     if outer is not None and own.party == outer.party and own.how in ("registry", "name"):
         return []  # "Norway wants ..., Norway said" is one voice
     turn = _CONCESSION.search(cast.text, match.end(), piece.end)

@@ -398,7 +398,7 @@ def describe_counterparts(
                 "unregistered": float(scene.kinds[candidate] == "name"),
                 "kind of the speaker": float(speaker is not None and scene.kinds[candidate] == scene.kinds[speaker]),
                 "dateline, nobody named": float(scene.is_home(candidate)) * alone,
-                "named once": float(scene.count(candidate) == 1),
+                "named once, not here": float(scene.count(candidate) == 1) * (1 - is_named),
                 "most named": float(scene.count(candidate) == most),
                 "most named, nobody named": float(scene.count(candidate) == most) * alone,
                 "person, nobody named": float(scene.kinds[candidate] == "person") * alone,

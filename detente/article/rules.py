@@ -29,13 +29,6 @@ _THAT = re.compile(
 )
 _ACCORDING = re.compile(rf"\b(?P<va>[Aa]ccording to)\s+(?P<a>{_NAME})")
 _NEAR_CHARS: Final = 160
-_TURN = re.compile(
-    r"^(?:\*\*)?(?P<who>[A-Z][\w .’'-]{0,50}?)(?:[ \t]*\([^)\n]*\))?(?P<colon>:)(?:\*\*)?[ \t]+(?P<said>\S.*)$",
-    re.MULTILINE,
-)
-_ASKING: Final = frozenset({"Q", "Question", "Reporter", "Journalist", "Moderator", "Host", "Interviewer"})
-_MIN_TURNS: Final = 3
-_MAX_TURN_LINES: Final = 8
 
 
 def attribute_by_rule(text: str, sentences: list[Span]) -> list[Attribution]:
@@ -83,26 +76,6 @@ def attribute_by_rule(text: str, sentences: list[Span]) -> list[Attribution]:
             )
         )
     return sorted(found, key=lambda a: a.content)
-
-
-def find_turns(text: str) -> list[Attribution]:
-    """What each named speaker of a transcript says, from lines that begin with a name and a colon.
-
-    A turn goes on over a few paragraphs without a name, up to the next turn or question. Questions are nobody's
-    statement.
-    """
-    lines = list(_TURN.finditer(text))
-    if len(lines) < _MIN_TURNS:
-        return []
-    ends = [line.start() for line in lines[1:]] + [len(text)]
-    turns = []
-    for line, end in zip(lines, ends, strict=True):
-        if line["who"] in _ASKING:
-            continue
-        said = "\n".join(text[line.start("said") : end].split("\n")[:_MAX_TURN_LINES]).rstrip()
-        content = Span(line.start("said"), line.start("said") + len(said))
-        turns.append(Attribution((content,), (Span(*line.span("who")),), (Span(*line.span("colon")),)))
-    return turns
 
 
 def find_quotations(text: str) -> Iterator[Span]:
