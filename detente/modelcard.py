@@ -120,7 +120,8 @@ def _article_lines(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
             for name, share in found["network"].items()
         ),
         "",
-        "Names, acts, views, and who is meant, it learnt from articles that we wrote (data/articles). Those below were not trained on;",
+        "Names, acts, views, and who is meant, it learnt from articles that we wrote (data/articles); the weights of the evidence were",
+        "fitted on others of ours, which it had not seen. Those below were not trained on;",
         "the thresholds were chosen on `validation`, and nothing on the held-out ones, which were read for these figures alone.",
         "",
         "| articles | n | what must be right | precision | recall | F1 (95 % interval over articles) |",
