@@ -1,15 +1,19 @@
-# Two commands: `make demo` shows statements scored, `make test` runs the tests. Both need Python 3.11+, make and a package index.
+# `make demo` shows statements scored, `make serve` starts the service, `make test` runs the tests.
+# All need Python 3.11+, make and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLONES ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check train golden wheel clean
+.PHONY: demo serve test check train golden wheel clean
 
 demo: $(VENV)/demo.stamp ## Score the examples, read an article
 	$(BIN)/detente score data/examples/statements.csv
 	$(BIN)/detente read data/examples/article.txt
+
+serve: $(VENV)/serve.stamp ## Start the REST service on this machine, port 8000
+	$(BIN)/python -m serve
 
 test: $(VENV)/dev.stamp ## Run the tests
 	$(BIN)/python -m pytest -q
@@ -52,7 +56,12 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[articles]'
 	touch $@
 
+$(VENV)/serve.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve]'
+	touch $@
+
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@ $(VENV)/demo.stamp
+	touch $@ $(VENV)/demo.stamp $(VENV)/serve.stamp

@@ -1,0 +1,1 @@
+"""The web: REST over one classifier and one queue. Nothing here computes a score."""

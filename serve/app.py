@@ -1,0 +1,78 @@
+"""The app: settings and a classifier in, FastAPI out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from detente import Classifier, __version__
+from serve import routes
+from serve.batching import Batcher
+from serve.guard import Counters, Guard
+from serve.settings import Settings
+
+
+def make_app(settings: Settings | None = None, classifier: Classifier | None = None) -> FastAPI:
+    """The service, not yet started.
+
+    Args:
+        settings: None reads them from the environment.
+        classifier: None loads the one that the settings name.
+
+    Raises:
+        ArtifactError: The model cannot be loaded.
+    """
+    settings = settings or Settings()
+    classifier = classifier or Classifier.from_pretrained(settings.model)
+    counters = Counters(classifier.manifest.model_version)
+
+    app = FastAPI(
+        title="detente",
+        version=__version__,
+        summary="Who is hostile to whom: stance, hostility and sentiment of statements",
+        lifespan=_live(settings, classifier, counters),
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.include_router(routes.api)
+    app.include_router(routes.health)
+    app.add_exception_handler(HTTPException, _show_http)
+    app.add_exception_handler(RequestValidationError, _show_invalid)
+    app.add_middleware(Guard, counters=counters, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+def _live(
+    settings: Settings, classifier: Classifier, counters: Counters
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        batcher = Batcher(
+            classifier.score_many, settings.max_batch_tokens, settings.max_queue_tokens, counters.batch.observe
+        )
+        batcher.start()
+        app.state.service = routes.Service(classifier, batcher, counters, settings)
+        yield
+        await batcher.stop()
+
+    return live
+
+
+async def _show_http(request: Request, error: Exception) -> JSONResponse:
+    del request
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail), "details": []}, error.status_code, headers=error.headers)
+
+
+async def _show_invalid(request: Request, error: Exception) -> JSONResponse:
+    """What is wrong, by place; what was sent is not repeated, since it may hold texts and what JSON cannot carry."""
+    del request
+    assert isinstance(error, RequestValidationError)
+    details = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    details = [detail.encode("utf-8", "replace").decode() for detail in details]
+    is_broken = any(e["type"] == "json_invalid" for e in error.errors())
+    message = "the body is no JSON" if is_broken else "the request is not as the schema has it: see details, and /docs"
+    return JSONResponse({"error": message, "details": details}, 400 if is_broken else 422)

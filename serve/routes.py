@@ -1,0 +1,196 @@
+"""The REST routes: requests translated to calls of the classifier, and answers back."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import asdict
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from detente import Classifier, Score, Statement, StatementError, __version__
+from serve.batching import Batcher, QueueFullError, StoppedError, estimate_tokens
+from serve.guard import Counters
+from serve.schemas import (
+    ExplainAnswer,
+    ModelAnswer,
+    Problem,
+    ReadAnswer,
+    ReadRequest,
+    ScoreAnswer,
+    ScoredStatement,
+    ScoreOut,
+    ScoreRequest,
+    StatementIn,
+)
+from serve.settings import Settings
+
+T = TypeVar("T")
+_LOOK_UP_S: Final = 0.25
+"""How often a waiting request looks whether anybody still listens."""
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "The body is no JSON"},
+    413: {"model": Problem, "description": "The body is too long"},
+    422: {"model": Problem, "description": "The request is not as the schema has it"},
+    503: {"model": Problem, "description": "The queue is full, or the service shuts down; see Retry-After"},
+    504: {"model": Problem, "description": "It took too long"},
+}
+
+api = APIRouter(prefix="/v1", responses=_PROBLEMS)
+health = APIRouter()
+
+
+class Service:
+    """What the routes share."""
+
+    def __init__(self, classifier: Classifier, batcher: Batcher, counters: Counters, settings: Settings) -> None:
+        """Joins the parts."""
+        self.classifier = classifier
+        self.batcher = batcher
+        self.counters = counters
+        self.settings = settings
+
+    @property
+    def model_version(self) -> str:
+        """Version of the model that answers."""
+        return self.classifier.manifest.model_version
+
+    async def wait(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """What the queue returns, in time, or an answer that says why not; who hangs up leaves the queue.
+
+        Raises:
+            HTTPException: 503 if the queue is full or closed, 504 if it takes too long, 499 if nobody listens any more.
+        """
+        task = asyncio.ensure_future(work)
+        end = asyncio.get_running_loop().time() + self.settings.timeout_s
+        try:
+            while not (await asyncio.wait({task}, timeout=_LOOK_UP_S))[0]:
+                if asyncio.get_running_loop().time() > end:
+                    raise HTTPException(
+                        504, f"no answer within {self.settings.timeout_s:g} s: send less at once, or try again later"
+                    )
+                if await request.is_disconnected():
+                    raise HTTPException(499, "the client hung up")
+            return task.result()
+        except QueueFullError as error:
+            raise HTTPException(503, str(error), headers={"Retry-After": str(error.retry_after_s)}) from error
+        except StoppedError as error:
+            raise HTTPException(503, str(error), headers={"Retry-After": "5"}) from error
+        finally:
+            task.cancel()
+
+
+def find_service(request: Request) -> Service:
+    """The service of the app that answers.
+
+    Raises:
+        HTTPException: 503 while the model loads.
+    """
+    service: Service | None = getattr(request.app.state, "service", None)
+    if service is None:
+        raise HTTPException(503, "the model is not loaded yet", headers={"Retry-After": "1"})
+    return service
+
+
+Here = Annotated[Service, Depends(find_service)]
+
+
+@api.post("/score", summary="Score statements")
+async def score(request: Request, body: ScoreRequest, here: Here) -> ScoreAnswer:
+    """A score for each statement, in their order; a statement that cannot be scored says why and stops no other."""
+    most = here.settings.max_statements
+    if len(body.statements) > most:
+        raise HTTPException(
+            422, f"statements has {len(body.statements):,} items, at most {most:,} are allowed: send several requests"
+        )
+    read = [_to_statement(item) for item in body.statements]
+    good = [statement for statement in read if isinstance(statement, Statement)]
+    scores = iter(await here.wait(request, here.batcher.score(good)))
+    return ScoreAnswer(
+        model_version=here.model_version,
+        results=[
+            ScoredStatement(score=_show(next(scores))) if isinstance(found, Statement) else ScoredStatement(error=found)
+            for found in read
+        ],
+    )
+
+
+@api.post("/explain", summary="The words that moved a score")
+async def explain(request: Request, body: StatementIn, here: Here) -> ExplainAnswer:
+    """The stance and the hostility of one statement, and what each word adds to them."""
+    statement = _to_statement(body)
+    if isinstance(statement, str):
+        raise HTTPException(422, statement)
+    words = len(statement.text.split()) + 1
+    try:
+        found = await here.wait(
+            request,
+            here.batcher.run(lambda: here.classifier.explain(statement), words * estimate_tokens(statement.text)),
+        )
+    except StatementError as error:
+        raise HTTPException(422, str(error)) from error
+    return ExplainAnswer.model_validate(
+        {"model_version": here.model_version, **asdict(found), "score": found.score.to_dict()}
+    )
+
+
+@api.post("/read", summary="Read an article")
+async def read(request: Request, body: ReadRequest, here: Here) -> ReadAnswer:
+    """Who says what about whom in an article, with scores, and its dyads."""
+    try:
+        reading = await here.wait(
+            request,
+            here.batcher.run(
+                lambda: here.classifier.read(body.text, body.date, body.parties or None),
+                3 * estimate_tokens(body.text),
+            ),
+        )
+    except StatementError as error:
+        raise HTTPException(422, str(error)) from error
+    return ReadAnswer.model_validate(reading.to_dict())
+
+
+@api.get("/model", summary="The model that answers")
+async def model(here: Here) -> ModelAnswer:
+    """Its version, base, labels and where it runs."""
+    manifest = here.classifier.manifest
+    return ModelAnswer(
+        model_version=manifest.model_version,
+        package_version=__version__,
+        backend=here.classifier.backend,
+        device=here.classifier.device,
+        base={"model": manifest.base_model, "revision": manifest.base_revision, "sha256": manifest.base_sha256},
+        labels={head: list(labels) for head, labels in manifest.labels.items()},
+        review_below=manifest.calibration.review_below,
+    )
+
+
+@health.get("/healthz", summary="The process lives")
+async def live() -> dict[str, str]:
+    """Always the same answer."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz", summary="It can score", responses={503: {"model": Problem}})
+async def ready(here: Here) -> dict[str, str]:
+    """The model is loaded and the queue is open."""
+    return {"status": "ok", "model_version": here.model_version}
+
+
+@health.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses={503: {"model": Problem}})
+async def metrics(here: Here) -> Response:
+    """Requests, latency, sizes of batches, the queue and the model."""
+    here.counters.queue.set(here.batcher.queued_tokens)
+    return Response(generate_latest(here.counters.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _to_statement(item: StatementIn) -> Statement | str:
+    """The statement, or why it is none."""
+    try:
+        return Statement(item.text, item.speaker, item.counterpart, item.aliases)  # type: ignore[arg-type]  # it checks
+    except StatementError as error:
+        return str(error)
+
+
+def _show(score: Score) -> ScoreOut:
+    return ScoreOut.model_validate(score.to_dict())
