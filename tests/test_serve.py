@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -263,3 +264,8 @@ def test_a_request_that_takes_too_long_is_answered(classifier: Classifier, monke
         answer = client.post("/v1/score", json={"statements": [{"text": "We agree."}]})
         gate.set()
     assert answer.status_code == 504 and "0.3 s" in answer.json()["error"]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [name for name in Settings.model_fields if f"DETENTE_{name.upper()}" not in readme] == []
