@@ -185,7 +185,12 @@ async def metrics(here: Here) -> Response:
 def _to_statement(item: StatementIn) -> Statement | str:
     """The statement, or why it is none."""
     try:
-        return Statement(item.text, item.speaker, item.counterpart, item.aliases)  # type: ignore[arg-type]  # it checks
+        return Statement(
+            item.text,
+            item.speaker,
+            item.counterpart,
+            {"speaker": item.aliases.speaker, "counterpart": item.aliases.counterpart},
+        )
     except StatementError as error:
         return str(error)
 

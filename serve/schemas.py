@@ -1,5 +1,6 @@
 """What requests and answers look like. Fields have the names and ranges of ``detente.records``."""
 
+import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,13 +13,20 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+class AliasesIn(_Strict):
+    """Further names of the two parties."""
+
+    speaker: list[str] = Field(default_factory=list)
+    counterpart: list[str] = Field(default_factory=list)
+
+
 class StatementIn(_Strict):
     """A statement to score."""
 
     text: str = Field(max_length=MAX_TEXT_CHARS, examples=["They have lied to us for years."])
     speaker: str | None = Field(default=None, description="Whose attitude is scored", examples=["Chile"])
     counterpart: str | None = Field(default=None, description="Toward whom", examples=["Peru"])
-    aliases: dict[str, list[str]] = Field(default_factory=dict, description="Further names, by role")
+    aliases: AliasesIn = Field(default_factory=AliasesIn)
 
 
 class ScoreRequest(_Strict):
@@ -31,7 +39,7 @@ class ReadRequest(_Strict):
     """An article to read."""
 
     text: str = Field(max_length=MAX_ARTICLE_CHARS, examples=["Chile thanked Peru for its help on Monday."])
-    date: str | None = Field(default=None, description="YYYY-MM-DD", examples=["2026-03-04"])
+    date: datetime.date | None = Field(default=None, examples=["2026-03-04"])
     parties: dict[str, list[str]] = Field(default_factory=dict, description="Further parties: name to aliases")
 
 
