@@ -1,6 +1,5 @@
 """What requests and answers look like. Fields have the names and ranges of ``detente.records``."""
 
-import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,7 +38,7 @@ class ReadRequest(_Strict):
     """An article to read."""
 
     text: str = Field(max_length=MAX_ARTICLE_CHARS, examples=["Chile thanked Peru for its help on Monday."])
-    date: datetime.date | None = Field(default=None, examples=["2026-03-04"])
+    date: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-03-04"])
     parties: dict[str, list[str]] = Field(default_factory=dict, description="Further parties: name to aliases")
 
 
