@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from detente import Classifier, __version__
 from serve import routes
+from serve.access import Store
 from serve.batching import Batcher
 from serve.guard import Counters, Guard
 from serve.settings import Settings
@@ -54,9 +55,11 @@ def _live(
             classifier.score_many, settings.max_batch_tokens, settings.max_queue_tokens, counters.batch.observe
         )
         batcher.start()
-        app.state.service = routes.Service(classifier, batcher, counters, settings)
+        store = Store(settings.database_url)
+        app.state.service = routes.Service(classifier, batcher, counters, settings, store)
         yield
         await batcher.stop()
+        store.close()
 
     return live
 

@@ -1,19 +1,26 @@
 """The REST routes: requests translated to calls of the classifier, and answers back."""
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+import math
+from collections.abc import Awaitable, Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from detente import Classifier, Statement, StatementError, __version__
+from serve.access import Caller, Keys, RateLimit, Store
 from serve.batching import Batcher, QueueFullError, StoppedError, estimate_tokens
+from serve.database import DatabaseUnavailableError, Feedback
 from serve.guard import Counters
 from serve.schemas import (
     ExplainAnswer,
+    FeedbackAnswer,
+    FeedbackRequest,
     ModelAnswer,
     Problem,
     ReadAnswer,
@@ -24,26 +31,34 @@ from serve.schemas import (
 )
 from serve.settings import Settings
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOK_UP_S: Final = 0.25
 """How often a waiting request looks whether anybody still listens."""
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Problem, "description": "The body is no JSON"},
+    401: {"model": Problem, "description": "A key is asked for, and there is none or a wrong one"},
     413: {"model": Problem, "description": "The body is too long"},
     422: {"model": Problem, "description": "The request is not as the schema has it"},
-    503: {"model": Problem, "description": "The queue is full, or the service shuts down; see Retry-After"},
+    429: {"model": Problem, "description": "Too many requests; see Retry-After"},
+    503: {
+        "model": Problem,
+        "description": "The queue is full, the database is away, or the service shuts down; see Retry-After",
+    },
     504: {"model": Problem, "description": "It took too long"},
 }
-
-api = APIRouter(prefix="/v1", responses=_PROBLEMS)
-health = APIRouter()
 
 
 class Service:
     """What the routes share."""
 
-    def __init__(self, classifier: Classifier, batcher: Batcher, counters: Counters, settings: Settings) -> None:
+    def __init__(
+        self, classifier: Classifier, batcher: Batcher, counters: Counters, settings: Settings, store: Store
+    ) -> None:
         """Joins the parts."""
+        self.store = store
+        self.keys = Keys(store)
+        self.rate_limit = RateLimit(settings.requests_per_minute)
         self.classifier = classifier
         self.batcher = batcher
         self.counters = counters
@@ -92,6 +107,48 @@ def find_service(request: Request) -> Service:
 
 
 Here = Annotated[Service, Depends(find_service)]
+_BEARER: Final = HTTPBearer(auto_error=False, description="An API key; asked for if the service is set so")
+
+
+async def find_caller(
+    request: Request, here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> Caller:
+    """Who calls, by key or else by address; one request is counted.
+
+    Raises:
+        HTTPException: 401 without a valid key where one is asked for or given, 429 beyond the limit, 503 if keys cannot
+            be looked up.
+    """
+    caller = Caller(request.client.host if request.client else "unknown")
+    if given is not None:
+        key = await _ask(here.keys.find(given.credentials))
+        if key is None:
+            raise HTTPException(401, "the key is unknown or revoked", headers={"WWW-Authenticate": "Bearer"})
+        caller = Caller(key.id, key.name, key.is_editor)
+    elif here.settings.require_key:
+        raise HTTPException(
+            401, "an API key is asked for: send it as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"}
+        )
+    if wait := here.rate_limit.take(caller.id):
+        raise HTTPException(
+            429,
+            f"more than {here.settings.requests_per_minute} requests a minute: try again in {wait:.0f} s",
+            headers={"Retry-After": str(math.ceil(wait))},
+        )
+    return caller
+
+
+async def _ask(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except DatabaseUnavailableError as error:
+        logger.warning("the database is away: %s", error)
+        raise HTTPException(503, "the database is away: try again later", headers={"Retry-After": "5"}) from error
+
+
+Known = Annotated[Caller, Depends(find_caller)]
+api = APIRouter(prefix="/v1", responses=_PROBLEMS, dependencies=[Depends(find_caller)])
+health = APIRouter()
 
 
 @api.post("/score", response_model=ScoreAnswer, summary="Score statements")
@@ -146,6 +203,19 @@ async def read(request: Request, body: ReadRequest, here: Here) -> Response:
     except StatementError as error:
         raise HTTPException(422, str(error)) from error
     return _answer(ReadAnswer, reading.to_dict())
+
+
+@api.post("/feedback", status_code=201, summary="Correct a score")
+async def feedback(body: FeedbackRequest, here: Here, caller: Known) -> FeedbackAnswer:
+    """Keeps what a statement's labels should be; once it is answered it is on disk."""
+    try:
+        given = Feedback(
+            **body.model_dump(), author=caller.name, is_editor=caller.is_editor, model_version=here.model_version
+        )
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    kept = await _ask(here.store.ask(lambda database: database.add_feedback(given)))
+    return FeedbackAnswer(id=kept.id, created=kept.created)
 
 
 @api.get("/model", summary="The model that answers")

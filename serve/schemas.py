@@ -1,6 +1,7 @@
 """What requests and answers look like. Fields have the names and ranges of ``detente.records``."""
 
-from typing import Annotated, Any
+import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +41,25 @@ class ReadRequest(_Strict):
     text: str = Field(max_length=MAX_ARTICLE_CHARS, examples=["Chile thanked Peru for its help on Monday."])
     date: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-03-04"])
     parties: dict[str, list[str]] = Field(default_factory=dict, description="Further parties: name to aliases")
+
+
+class FeedbackRequest(_Strict):
+    """A correction: what a statement's labels should be."""
+
+    text: str = Field(max_length=MAX_TEXT_CHARS, examples=["They have lied to us for years."])
+    speaker: str | None = Field(default=None, examples=["Chile"])
+    counterpart: str | None = Field(default=None, examples=["Peru"])
+    stance: Literal["favour", "neutral", "against"] | None = None
+    hostility: Literal["none", "criticism", "accusation", "vilification", "threat"] | None = None
+    sentiment: Literal["negative", "neutral", "positive"] | None = None
+    note: str | None = Field(default=None, max_length=2_000)
+
+
+class FeedbackAnswer(BaseModel):
+    """The correction is stored under this id."""
+
+    id: str
+    created: datetime.datetime
 
 
 class ScoreOut(BaseModel):

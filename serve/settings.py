@@ -18,6 +18,9 @@ class Settings(BaseSettings):
         max_batch_tokens: About how many tokens are run at once.
         max_queue_tokens: About how many tokens may wait; beyond, requests are answered with 503.
         timeout_s: Longest time that a request may take, waiting included.
+        database_url: Where feedback and keys are kept: ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
+        require_key: Whether ``/v1`` asks for an API key.
+        requests_per_minute: Most requests of one key, or of one address, in a minute; 0 is no limit.
         log_level: Least severe level that is logged.
     """
 
@@ -31,4 +34,7 @@ class Settings(BaseSettings):
     max_batch_tokens: int = Field(default=4_096, ge=1)
     max_queue_tokens: int = Field(default=262_144, ge=1)
     timeout_s: float = Field(default=30.0, gt=0)
+    database_url: str = "sqlite:///detente.sqlite"
+    require_key: bool = False
+    requests_per_minute: int = Field(default=0, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -16,8 +16,10 @@ from fastapi.testclient import TestClient
 
 from detente import Classifier, Score, Statement
 from detente.artifact import find_shipped
+from serve.__main__ import main as serve_main
 from serve.app import make_app
 from serve.batching import Batcher, QueueFullError, StoppedError
+from serve.database import Database
 from serve.guard import JsonLines
 from serve.settings import Settings
 
@@ -269,3 +271,88 @@ def test_a_request_that_takes_too_long_is_answered(classifier: Classifier, monke
 def test_the_readme_lists_every_setting() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert [name for name in Settings.model_fields if f"DETENTE_{name.upper()}" not in readme] == []
+
+
+# Keys and feedback
+
+CORRECTION = {"text": "They have lied to us.", "speaker": "Chile", "counterpart": "Peru", "stance": "against"}
+
+
+def test_a_correction_is_in_the_database(classifier: Classifier, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'kept.sqlite'}"
+    with TestClient(make_app(Settings(database_url=url), classifier)) as client:
+        answer = client.post("/v1/feedback", json={**CORRECTION, "note": "a <b>note</b>"})
+        assert answer.status_code == 201, answer.text
+        assert client.post("/v1/feedback", json={"text": "Nothing is corrected."}).status_code == 422
+        assert client.post("/v1/feedback", json={**CORRECTION, "stance": "angry"}).status_code == 422
+    database = Database.open(url)
+    (kept,) = database.list_feedback()
+    database.close()
+    assert (kept.id, kept.stance, kept.author, kept.note) == (
+        answer.json()["id"],
+        "against",
+        "anonymous",
+        "a <b>note</b>",
+    )
+    assert kept.model_version == classifier.manifest.model_version
+
+
+def test_keys_are_asked_for_and_can_be_revoked(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.access._KNOWN_S", 0.0)
+    url = f"sqlite:///{tmp_path / 'kept.sqlite'}"
+    database = Database.open(url)
+    secret = database.make_key("the desk", is_editor=True)
+    with TestClient(make_app(Settings(database_url=url, require_key=True), classifier)) as client:
+        assert client.get("/healthz").status_code == 200
+        refused = client.get("/v1/model")
+        assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+        assert client.get("/v1/model", headers={"authorization": "Bearer dtn_wrong"}).status_code == 401
+        right = {"authorization": f"Bearer {secret}"}
+        assert client.get("/v1/model", headers=right).status_code == 200
+        assert client.post("/v1/feedback", json=CORRECTION, headers=right).status_code == 201
+        database.revoke_key(database.list_keys()[0].id)
+        assert client.get("/v1/model", headers=right).status_code == 401
+    (kept,) = database.list_feedback()
+    database.close()
+    assert (kept.author, kept.is_editor) == ("the desk", True)
+
+
+def test_too_many_requests_are_refused(classifier: Classifier) -> None:
+    with TestClient(make_app(Settings(requests_per_minute=3), classifier)) as client:
+        answers = [client.get("/v1/model") for _ in range(4)]
+        assert [a.status_code for a in answers] == [200, 200, 200, 429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 20
+        assert client.get("/healthz").status_code == 200
+
+
+def test_scoring_goes_on_while_the_database_is_away(classifier: Classifier, tmp_path: Path) -> None:
+    block = tmp_path / "folder"
+    block.write_text("a file where the database's folder should be", encoding="utf-8")
+    settings = Settings(database_url=f"sqlite:///{block / 'kept.sqlite'}")
+    with TestClient(make_app(settings, classifier)) as client:
+        refused = client.post("/v1/feedback", json=CORRECTION)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert client.post("/v1/score", json={"statements": [{"text": "We agree."}]}).status_code == 200
+        block.unlink()
+        assert client.post("/v1/feedback", json=CORRECTION).status_code == 201
+
+
+def test_keys_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DETENTE_DATABASE_URL", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["serve", "keys", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            serve_main()
+        out, error = capsys.readouterr()
+        return f"{stopped.value.code} {out}{error}"
+
+    made = run("add", "the desk")
+    assert made.startswith("0 dtn_")
+    listed = run("list")
+    assert "the desk" in listed and made.split()[1] not in listed
+    key_id = listed.split()[1]
+    assert run("revoke", key_id).startswith("0")
+    assert "revoked" in run("list") and "no valid key" in run("revoke", key_id)
