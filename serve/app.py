@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -37,6 +38,7 @@ def make_app(settings: Settings | None = None, classifier: Classifier | None = N
         lifespan=_live(settings, classifier, counters),
         docs_url="/docs",
         redoc_url=None,
+        generate_unique_id_function=_name,
     )
     app.include_router(routes.api)
     app.include_router(routes.health)
@@ -62,6 +64,11 @@ def _live(
         store.close()
 
     return live
+
+
+def _name(route: APIRoute) -> str:
+    """The name by which generated clients call a route."""
+    return route.name
 
 
 async def _show_http(request: Request, error: Exception) -> JSONResponse:

@@ -135,6 +135,13 @@ def test_health_model_and_metrics(client: TestClient, classifier: Classifier) ->
     assert client.get("/nowhere").json()["error"] == "Not Found"
 
 
+def test_generated_clients_get_plain_names(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    names = {path: operation["operationId"] for path, methods in paths.items() for operation in methods.values()}
+    assert names["/v1/score"] == "score" and names["/v1/feedback"] == "feedback"
+    assert {"401", "422", "429", "503"} <= paths["/v1/score"]["post"]["responses"].keys()
+
+
 def test_headers_and_request_id(client: TestClient) -> None:
     answer = client.get("/healthz", headers={"x-request-id": "abc-1", "origin": "https://elsewhere.example"})
     assert answer.headers["x-request-id"] == "abc-1" and answer.headers["x-content-type-options"] == "nosniff"
