@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import re
 import secrets
+import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -381,8 +383,16 @@ def _make_engine(url: URL) -> Engine:
 
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # or the driver would change tables outside of any transaction
+    deadline = time.monotonic() + _BUSY_MS / 1_000
     for setting in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {setting}").close()
+        while True:
+            try:
+                connection.execute(f"PRAGMA {setting}").close()
+                break
+            except sqlite3.OperationalError as error:  # SQLite itself does not wait where two change the journal
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

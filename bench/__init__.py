@@ -1,0 +1,1 @@
+"""Measurements of speed: one script, one table each. None of them is a test."""
