@@ -1,12 +1,14 @@
 """What requests and answers look like. Fields have the names and ranges of ``detente.records``."""
 
 import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from detente.article.reading import MAX_ARTICLE_CHARS
+from detente.labels import HEADS
 from detente.records import MAX_TEXT_CHARS
+from serve.database import MAX_NOTE_CHARS
 
 
 class _Strict(BaseModel):
@@ -49,10 +51,10 @@ class FeedbackRequest(_Strict):
     text: str = Field(max_length=MAX_TEXT_CHARS, examples=["They have lied to us for years."])
     speaker: str | None = Field(default=None, examples=["Chile"])
     counterpart: str | None = Field(default=None, examples=["Peru"])
-    stance: Literal["favour", "neutral", "against"] | None = None
-    hostility: Literal["none", "criticism", "accusation", "vilification", "threat"] | None = None
-    sentiment: Literal["negative", "neutral", "positive"] | None = None
-    note: str | None = Field(default=None, max_length=2_000)
+    stance: str | None = Field(default=None, json_schema_extra={"enum": [*HEADS["stance"], None]})
+    hostility: str | None = Field(default=None, json_schema_extra={"enum": [*HEADS["hostility"], None]})
+    sentiment: str | None = Field(default=None, json_schema_extra={"enum": [*HEADS["sentiment"], None]})
+    note: str | None = Field(default=None, max_length=MAX_NOTE_CHARS)
 
 
 class FeedbackAnswer(BaseModel):

@@ -109,9 +109,13 @@ def test_plain_cases(released: Classifier) -> None:
     assert plain.stance_label == "neutral" and plain.hostility < 0.1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the released model does not read this threat without a name; those of the pairs it does"
-)
+@pytest.mark.xfail(strict=True, reason="the released model calls this threat favour; the one before called it against")
+def test_a_conditional_threat_is_against(released: Classifier) -> None:
+    threat = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
+    assert threat.hostility > 0.4 and threat.stance_label == "against"
+
+
+@pytest.mark.xfail(strict=True, reason="the released model does not find the threat")
 def test_conditional_threat_is_placed_at_threat(released: Classifier) -> None:
     score = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
     assert score.hostility_level == "threat"
@@ -144,9 +148,9 @@ def test_an_article_is_read(released: Classifier) -> None:
     assert {
         ("Chile", "Peru", "act", "against"),
         ("Chile", "Peru", "direct", "against"),
-        ("Chile", "Brazil", "act", "favour"),
         ("Peru", "Chile", "indirect", "favour"),
     } <= found
+    assert ("Chile", "Brazil", "favour") in {(speaker, other, stance) for speaker, other, _, stance in found}
     assert all(BRIEFING[start:end] in s.text for s in reading.statements for start, end in s.pieces)
     dyad = next(d for d in reading.dyads if (d.speaker, d.counterpart) == ("Chile", "Peru"))
     assert dyad.n == len(dyad.statements) >= 2 and dyad.stance < 0 and dyad.hostility_max >= dyad.hostility
@@ -154,9 +158,16 @@ def test_an_article_is_read(released: Classifier) -> None:
     assert reading.to_dict()["date"] == "2026-03-04" and not reading.notices
 
 
-def test_two_voices_in_one_sentence(released: Classifier) -> None:
+@pytest.mark.xfail(strict=True, reason="thanks are told as an act, not as indirect speech")
+def test_reported_thanks_are_indirect_speech(released: Classifier) -> None:
+    thanks = [s for s in released.read(BRIEFING).statements if s.counterpart and s.counterpart.party == "Brazil"]
+    assert {s.voice for s in thanks} == {"indirect"}
+
+
+@pytest.mark.parametrize("parties", [None, {"Russia": ["Putin", "Peskov"]}])
+def test_two_voices_in_one_sentence(released: Classifier, parties: dict[str, list[str]] | None) -> None:
     text = "Putin advocates good relations with the US, despite Washington's hostile outbursts, Peskov said."
-    reading = released.read(text, parties={"Russia": ["Putin", "Peskov"]})
+    reading = released.read(text, parties=parties)
     stances = {s.speaker.written: s.score.stance_label for s in reading.statements if s.speaker}
     assert stances == {"Putin": "favour", "Peskov": "against"}
     assert {s.counterpart.party for s in reading.statements if s.counterpart} == {"United States"}

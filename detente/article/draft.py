@@ -182,9 +182,10 @@ def _draft_nested(cast: Cast, found: Attribution, sentences: Sequence[Span]) -> 
     members = {(m.name, m.kind == "person"): m for m in cast.members}
     own = members[inner.name, inner.kind == "person"]
     outer = next((s for s in _find_speakers(cast, found) if s is not None), None)
-    if outer is not None and own.party == outer.party and own.how in ("registry", "name"):
-        return []  # "Norway wants ..., Norway said" is one voice
     turn = _CONCESSION.search(cast.text, match.end(), piece.end)
+    is_leader = own.how == "name" and outer is not None and outer.person is not None and turn is not None
+    if outer is not None and own.party == outer.party and own.how in ("registry", "name") and not is_leader:
+        return []  # "Norway wants ..., Norway said" is one voice; "Putin wants ..., although ..., Peskov said" is not
     clause = Span(match.start("who"), turn.start() if turn else piece.end)
     targets = [members[m.name, m.kind == "person"] for m in cast.within(Span(match.end(), clause.end))]
     words = cast.text[clause.start : clause.end]
