@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.fetch import Source, load_manifest, locate
-from data.sources import ARTICLE_SOURCES, SOURCES
+from data.sources import ARTICLE_SOURCES, OWN_SOURCES, SOURCES
 from detente.article.spans import write_articles
 from detente.corpus import SPLITS, Drops, clean_rows, normalise_text, write_parquet
 from detente.labels import MAX_LEVEL, SENTIMENTS, STANCES
@@ -22,7 +22,7 @@ def read_sources(sources: Sequence[Source], clones: Path | None, cache: Path) ->
     rows, dropped = [], Drops()
     for source in sources:
         skipped: Counter[str] = Counter()
-        for row in SOURCES[source.name](locate(source, clones, cache), skipped):
+        for row in (SOURCES | OWN_SOURCES)[source.name](locate(source, clones, cache), skipped):
             if row.split == "train" and not source.train:
                 skipped["kept out of training by the manifest"] += 1
             else:
@@ -48,7 +48,7 @@ def build(
     """
     manifest = load_manifest()
     paths = build_articles([manifest[name] for name in names if name in ARTICLE_SOURCES], clones, cache, out)
-    sources = [manifest[name] for name in names if name in SOURCES]
+    sources = [manifest[name] for name in names if name in SOURCES | OWN_SOURCES]
     rows, skipped = read_sources(sources, clones, cache)
     dropped = Drops()
     if not as_published:
@@ -140,12 +140,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/cache"), help="folder for downloads")
     parser.add_argument("--out", type=Path, default=Path("build/data"), help="folder for the corpus")
     parser.add_argument(
-        "--sources", default=",".join([*SOURCES, *ARTICLE_SOURCES]), help="names with commas between them"
+        "--source",
+        "--sources",
+        dest="sources",
+        default=",".join([*SOURCES, *ARTICLE_SOURCES]),
+        help="names with commas between them; feedback, a deployment's own corrections, is read only if it is named",
     )
     parser.add_argument("--as-published", action="store_true", help="keep duplicates and leaks between the parts")
     options = parser.parse_args(arguments)
     names = options.sources.split(",")
-    known = [*SOURCES, *ARTICLE_SOURCES]
+    known = [*SOURCES, *ARTICLE_SOURCES, *OWN_SOURCES]
     if unknown := sorted(set(names) - set(known)):
         parser.error(f"unknown sources {', '.join(unknown)}: choose from {', '.join(known)}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

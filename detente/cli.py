@@ -1,11 +1,8 @@
 """The command line: ``detente score``, ``explain``, ``read``, ``dyads`` and ``info``."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -25,33 +22,14 @@ from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
 from detente.classifier import Classifier
 from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
+from detente.table import TABLE_SUFFIXES, Row, open_writer, read_rows, score_rows, to_values
 
 app = typer.Typer(help="Scores who is hostile to whom.", no_args_is_help=True, add_completion=False)
 console = Console()
 errors = Console(stderr=True)
 
-SCORE_COLUMNS = (
-    "stance",
-    "stance_label",
-    "hostility",
-    "hostility_level",
-    "sentiment_label",
-    "confidence",
-    "needs_review",
-)
-ERROR_COLUMN = "error"
 _STANCE_COLOURS = {"favour": "green", "neutral": "white", "against": "red"}
 _BATCH: Final = 64
-_EXTRA_CELLS: Final = "\0extra"  # no CSV header holds it
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of an input file: its columns, and why it cannot be scored if that is known when it is read."""
-
-    values: dict[str, Any]
-    problem: str = ""
-
 
 Speaker = Annotated[str | None, typer.Option(help="Whose attitude is scored; leave out for the author.")]
 Counterpart = Annotated[str | None, typer.Option(help="Toward whom; leave out for whomever it is about.")]
@@ -61,7 +39,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def score(
-    source: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="A statement, or a .csv or .jsonl file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="TEXT|FILE", help="A statement, or a .csv, .jsonl or .parquet file.")
+    ],
     speaker: Speaker = None,
     counterpart: Counterpart = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where a file's scores go, .csv or .jsonl.")] = None,
@@ -74,7 +54,7 @@ def score(
     table is printed.
     """
     path = Path(source)
-    if path.suffix.lower() in (".csv", ".jsonl"):
+    if path.suffix.lower() in TABLE_SUFFIXES:
         if not path.is_file():
             raise StatementError(f"{path} is not there: give the path of an existing file")
         _score_file(path, out, Classifier.from_pretrained(model), as_json)
@@ -295,112 +275,24 @@ def _read_many(documents: list[Document], classifier: Classifier, out: Path) -> 
 
 
 def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: bool) -> None:
-    is_csv = path.suffix.lower() == ".csv"
-    try:
-        rows = list(_read_csv(path) if is_csv else _read_jsonl(path))
-    except UnicodeDecodeError as error:
-        raise StatementError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
-    rows = [_keep_input_names(row) for row in rows]
+    rows = read_rows(path)
     scored: list[tuple[Row, Score | str]] = []
     with ExitStack() as stack:
-        write = stack.enter_context(_open_writer(out, rows)) if out else None
+        write = stack.enter_context(open_writer(out, rows)) if out else None
         for begin in track(range(0, len(rows), _BATCH), "scoring", console=errors, disable=not errors.is_terminal):
-            found = _score_rows(rows[begin : begin + _BATCH], classifier)
+            found = score_rows(rows[begin : begin + _BATCH], classifier.score_many)
             scored += found
             if write:
                 for row, result in found:
-                    write(_to_row(row, result))
+                    write(to_values(row, result))
     failed = sum(isinstance(result, str) for _, result in scored)
     if out:
         errors.print(f"{len(scored)} rows, {failed} with an error, in {escape(str(out))}")
     elif as_json:
         for row, result in scored:
-            print(json.dumps(_to_row(row, result)))
+            print(json.dumps(to_values(row, result)))
     else:
         console.print(_make_table(scored))
-
-
-def _score_rows(rows: list[Row], classifier: Classifier) -> list[tuple[Row, Score | str]]:
-    """A score, or the reason why there is none, for each row."""
-    results: list[Score | str] = []
-    good = []
-    for row in rows:
-        try:
-            if row.problem:
-                raise StatementError(row.problem)
-            if "text" not in row.values:
-                found = ", ".join(row.values) or "nothing"
-                raise StatementError(f"no 'text' in the row, found {found}: name the column text")
-            speaker, counterpart = (row.values.get(key) or None for key in ("speaker", "counterpart"))
-            good.append(Statement(row.values["text"], speaker, counterpart))
-            results.append("")
-        except StatementError as error:
-            results.append(str(error))
-    scores = iter(classifier.score_many(good))
-    return [(row, result or next(scores)) for row, result in zip(rows, results, strict=True)]
-
-
-def _keep_input_names(row: Row) -> Row:
-    """An input column that is called like a score keeps its values under its name and ``_input``."""
-    taken = {*SCORE_COLUMNS, ERROR_COLUMN}
-    return Row({f"{key}_input" if key in taken else key: value for key, value in row.values.items()}, row.problem)
-
-
-def _to_row(row: Row, result: Score | str) -> dict[str, Any]:
-    if isinstance(result, str):
-        return row.values | dict.fromkeys(SCORE_COLUMNS) | {ERROR_COLUMN: result}
-    values = result.to_dict()
-    return row.values | {name: values[name] for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)  # a cell that is too long is an error of its row, not of the file
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, restkey=_EXTRA_CELLS)
-        if "text" not in (reader.fieldnames or ()):
-            found = ", ".join(reader.fieldnames or ()) or "nothing"
-            raise StatementError(f"{path} needs a header with the column text, found {found}")
-        for values in reader:
-            extra = values.pop(_EXTRA_CELLS, None)
-            many = (
-                f"line {reader.line_num} has {len(extra)} more cells than the header: quote the text" if extra else ""
-            )
-            yield Row(dict(values), many)
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield Row({"line": line.rstrip("\n")}, f"line {number} is not JSON: {error}")
-                continue
-            if isinstance(values, dict):
-                yield Row(values)
-            else:
-                yield Row({"line": values}, f"line {number} must be an object, found {type(values).__name__}")
-
-
-@contextmanager
-def _open_writer(path: Path, rows: list[Row]) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Opens a .csv or .jsonl file; the CSV header holds the columns of all rows, then those of the scores."""
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise StatementError(f"{path} must end in .csv or .jsonl")
-    try:
-        stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        raise StatementError(f"{path} cannot be written: {error.strerror}; choose another place for -o") from error
-    with stream:
-        if path.suffix.lower() == ".jsonl":
-            yield lambda row: print(json.dumps(row, ensure_ascii=False), file=stream)
-            return
-        columns = dict.fromkeys([*(key for row in rows for key in row.values), *SCORE_COLUMNS, ERROR_COLUMN])
-        writer = csv.DictWriter(stream, list(columns))
-        writer.writeheader()
-        yield writer.writerow
 
 
 def _make_table(scored: list[tuple[Row, Score | str]]) -> Table:

@@ -2,14 +2,20 @@
 
 python -m serve
 python -m serve keys add NAME [--editor] | keys list | keys revoke ID
+python -m serve export [FOLDER]
 """
 
 import argparse
+import json
 import logging
+import math
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import uvicorn
 
+from serve.adjudication import adjudicate
 from serve.app import make_app
 from serve.database import Database
 from serve.guard import JsonLines
@@ -19,11 +25,12 @@ from serve.settings import Settings
 def main() -> None:
     """Parses the command line, then serves or looks after the keys."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = (
-        parser.add_subparsers(dest="command")
-        .add_parser("keys", help="API keys")
-        .add_subparsers(dest="action", required=True)
+    top = parser.add_subparsers(dest="command")
+    export = top.add_parser(
+        "export", help="write the corrections that hold, for python -m data.build --source feedback"
     )
+    export.add_argument("folder", type=Path, nargs="?", default=Path("data/feedback"), help="where to (data/feedback)")
+    commands = top.add_parser("keys", help="API keys").add_subparsers(dest="action", required=True)
     add = commands.add_parser("add", help="make a key and print it, once")
     add.add_argument("name", help="whose key it is")
     add.add_argument("--editor", action="store_true", help="its corrections overrule others")
@@ -33,6 +40,9 @@ def main() -> None:
     settings = Settings()
     if arguments.command == "keys":
         sys.exit(_keep_keys(arguments, settings))
+    if arguments.command == "export":
+        _export(arguments.folder, settings)
+        return
     _serve(settings)
 
 
@@ -43,8 +53,32 @@ def _serve(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     app = make_app(settings)
     uvicorn.run(
-        app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=30
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=math.ceil(settings.timeout_s),  # open pages of the demo would hold it for ever
     )
+
+
+def _export(folder: Path, settings: Settings) -> None:
+    """Writes what was settled, and lists what an editor should settle."""
+    database = Database.open(settings.database_url)
+    try:
+        rows = database.list_feedback()
+    finally:
+        database.close()
+    resolutions, conflicts = adjudicate(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, found in (("feedback", resolutions), ("conflicts", conflicts)):
+        lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in found]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    print(f"{len(rows)} corrections: {len(resolutions)} statements in {folder / 'feedback.jsonl'}")
+    for conflict in conflicts:
+        votes = ", ".join(f"{label} {count}" for label, count in conflict.votes)
+        pair = f"{conflict.speaker or 'author'} -> {conflict.counterpart or 'anyone'}"
+        print(f"conflict on {conflict.head} ({votes}): {pair}: {conflict.text}")
 
 
 def _keep_keys(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -1,18 +1,19 @@
 """The app: settings and a classifier in, FastAPI out."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
 from detente import Classifier, __version__
 from serve import routes
 from serve.access import Store
 from serve.batching import Batcher
+from serve.demo import PATH, mount_demo
 from serve.guard import Counters, Guard
 from serve.settings import Settings
 
@@ -44,7 +45,14 @@ def make_app(settings: Settings | None = None, classifier: Classifier | None = N
     app.include_router(routes.health)
     app.add_exception_handler(HTTPException, _show_http)
     app.add_exception_handler(RequestValidationError, _show_invalid)
-    app.add_middleware(Guard, counters=counters, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Guard,
+        counters=counters,
+        max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+    app.add_api_route("/", _open_demo, include_in_schema=False)
+    mount_demo(app, lambda: getattr(app.state, "service", None), settings.max_upload_bytes, _authorise(app))
     return app
 
 
@@ -64,6 +72,22 @@ def _live(
         store.close()
 
     return live
+
+
+def _authorise(app: FastAPI) -> Callable[[Request], Awaitable[str]]:
+    """The name of whoever opens the demo, by the same keys as the routes."""
+
+    async def authorise(request: Request) -> str:
+        service: routes.Service | None = getattr(app.state, "service", None)
+        if service is None:
+            raise HTTPException(503, "the model is not loaded yet", headers={"Retry-After": "1"})
+        return (await service.find_caller(request)).name
+
+    return authorise
+
+
+async def _open_demo() -> RedirectResponse:
+    return RedirectResponse(f"{PATH}/")
 
 
 def _name(route: APIRoute) -> str:

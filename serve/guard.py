@@ -19,6 +19,7 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+UPLOAD_PATH: Final = "/demo/gradio_api/upload"
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,64}")
 
 
@@ -48,11 +49,12 @@ class Counters:
 class Guard:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, counters: Counters, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, counters: Counters, max_body_bytes: int, max_upload_bytes: int) -> None:
         """Wraps an app."""
         self._app = app
         self._counters = counters
         self._max_body_bytes = max_body_bytes
+        self._max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -65,23 +67,24 @@ class Guard:
         status = 500
         received = 0
         has_started = False
+        is_upload = scope["path"] == UPLOAD_PATH
+        most = self._max_upload_bytes if is_upload else self._max_body_bytes
 
         async def count() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise HTTPException(413, f"the body is longer than {self._max_body_bytes:,} bytes: send it in parts")
+            if received > most:
+                raise HTTPException(413, f"the body is longer than {most:,} bytes: send it in parts")
             return message
 
         async def mark(message: Message) -> None:
             nonlocal status, has_started
             if message["type"] == "http.response.start":
                 status, has_started = message["status"], True
-                message = {
-                    **message,
-                    "headers": [*message["headers"], *_HEADERS, (b"x-request-id", request_id)],
-                }
+                given = {name for name, _ in message["headers"]}
+                added = [(name, value) for name, value in _HEADERS if name not in given]
+                message = {**message, "headers": [*message["headers"], *added, (b"x-request-id", request_id)]}
             await send(message)
 
         try:

@@ -1,6 +1,7 @@
 """The REST routes: requests translated to calls of the classifier, and answers back."""
 
 import asyncio
+import base64
 import logging
 import math
 from collections.abc import Awaitable, Coroutine
@@ -12,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from detente import Classifier, Statement, StatementError, __version__
+from detente import Classifier, Explanation, Reading, Statement, StatementError, __version__
 from serve.access import Caller, Keys, RateLimit, Store
 from serve.batching import Batcher, QueueFullError, StoppedError, estimate_tokens
 from serve.database import DatabaseUnavailableError, Feedback
@@ -93,6 +94,63 @@ class Service:
         finally:
             task.cancel()
 
+    async def explain(self, statement: Statement) -> Explanation:
+        """The words that moved a score, in their turn."""
+        words = len(statement.text.split()) + 1
+        return await self.batcher.run(
+            lambda: self.classifier.explain(statement), words * estimate_tokens(statement.text)
+        )
+
+    async def read(self, text: str, date: str | None, parties: dict[str, list[str]] | None = None) -> Reading:
+        """Who says what about whom in an article, in its turn."""
+        return await self.batcher.run(
+            lambda: self.classifier.read(text, date, parties or None), 3 * estimate_tokens(text)
+        )
+
+    async def keep_feedback(self, values: dict[str, Any], caller: Caller) -> Feedback:
+        """Keeps a correction.
+
+        Raises:
+            HTTPException: 422 if it is none, 503 if the database is away.
+        """
+        try:
+            given = Feedback(**values, author=caller.name, is_editor=caller.is_editor, model_version=self.model_version)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        return await _ask(self.store.ask(lambda database: database.add_feedback(given)))
+
+    async def find_caller(self, request: Request) -> Caller:
+        """Who calls, by key or else by address.
+
+        The key is a bearer token, or the password of HTTP Basic, for which browsers ask.
+
+        Raises:
+            HTTPException: 401 without a valid key where one is asked for or given, 503 if keys cannot be looked up.
+        """
+        given = _read_authorization(request.headers.get("authorization", ""))
+        challenge = {"WWW-Authenticate": "Basic" if "text/html" in request.headers.get("accept", "") else "Bearer"}
+        if given is not None:
+            key = await _ask(self.keys.find(given))
+            if key is None:
+                raise HTTPException(401, "the key is unknown or revoked", headers=challenge)
+            return Caller(key.id, key.name, key.is_editor)
+        if self.settings.require_key:
+            raise HTTPException(401, "an API key is asked for: send it as Authorization: Bearer KEY", headers=challenge)
+        return Caller(request.client.host if request.client else "unknown")
+
+
+def _read_authorization(header: str) -> str | None:
+    """The key of an ``Authorization`` header; None without one."""
+    scheme, _, value = header.strip().partition(" ")
+    if not value:
+        return None
+    if scheme.lower() != "basic":
+        return value.strip()
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
 
 def find_service(request: Request) -> Service:
     """The service of the app that answers.
@@ -111,7 +169,7 @@ _BEARER: Final = HTTPBearer(auto_error=False, description="An API key; asked for
 
 
 async def find_caller(
-    request: Request, here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, here: Here, documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Caller:
     """Who calls, by key or else by address; one request is counted.
 
@@ -119,16 +177,8 @@ async def find_caller(
         HTTPException: 401 without a valid key where one is asked for or given, 429 beyond the limit, 503 if keys cannot
             be looked up.
     """
-    caller = Caller(request.client.host if request.client else "unknown")
-    if given is not None:
-        key = await _ask(here.keys.find(given.credentials))
-        if key is None:
-            raise HTTPException(401, "the key is unknown or revoked", headers={"WWW-Authenticate": "Bearer"})
-        caller = Caller(key.id, key.name, key.is_editor)
-    elif here.settings.require_key:
-        raise HTTPException(
-            401, "an API key is asked for: send it as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"}
-        )
+    del documented  # it stands in the OpenAPI document
+    caller = await here.find_caller(request)
     if wait := here.rate_limit.take(caller.id):
         raise HTTPException(
             429,
@@ -177,12 +227,8 @@ async def explain(request: Request, body: StatementIn, here: Here) -> Response:
     statement = _to_statement(body)
     if isinstance(statement, str):
         raise HTTPException(422, statement)
-    words = len(statement.text.split()) + 1
     try:
-        found = await here.wait(
-            request,
-            here.batcher.run(lambda: here.classifier.explain(statement), words * estimate_tokens(statement.text)),
-        )
+        found = await here.wait(request, here.explain(statement))
     except StatementError as error:
         raise HTTPException(422, str(error)) from error
     shown = {"model_version": here.model_version, **asdict(found), "score": found.score.to_dict()}
@@ -193,13 +239,7 @@ async def explain(request: Request, body: StatementIn, here: Here) -> Response:
 async def read(request: Request, body: ReadRequest, here: Here) -> Response:
     """Who says what about whom in an article, with scores, and its dyads."""
     try:
-        reading = await here.wait(
-            request,
-            here.batcher.run(
-                lambda: here.classifier.read(body.text, body.date, body.parties or None),
-                3 * estimate_tokens(body.text),
-            ),
-        )
+        reading = await here.wait(request, here.read(body.text, body.date, body.parties))
     except StatementError as error:
         raise HTTPException(422, str(error)) from error
     return _answer(ReadAnswer, reading.to_dict())
@@ -208,13 +248,7 @@ async def read(request: Request, body: ReadRequest, here: Here) -> Response:
 @api.post("/feedback", status_code=201, summary="Correct a score")
 async def feedback(body: FeedbackRequest, here: Here, caller: Known) -> FeedbackAnswer:
     """Keeps what a statement's labels should be; once it is answered it is on disk."""
-    try:
-        given = Feedback(
-            **body.model_dump(), author=caller.name, is_editor=caller.is_editor, model_version=here.model_version
-        )
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from error
-    kept = await _ask(here.store.ask(lambda database: database.add_feedback(given)))
+    kept = await here.keep_feedback(body.model_dump(), caller)
     return FeedbackAnswer(id=kept.id, created=kept.created)
 
 

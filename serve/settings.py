@@ -14,6 +14,7 @@ class Settings(BaseSettings):
         port: Port to listen on.
         model: Folder or hub id of the model; None for the weights in the package.
         max_body_bytes: Longest request body.
+        max_upload_bytes: Longest file that the demo takes.
         max_statements: Most statements of one request.
         max_batch_tokens: About how many tokens are run at once.
         max_queue_tokens: About how many tokens may wait; beyond, requests are answered with 503.
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65_535)
     model: str | None = None
     max_body_bytes: int = Field(default=2_000_000, ge=1_000)
+    max_upload_bytes: int = Field(default=50_000_000, ge=1_000)
     max_statements: int = Field(default=1_000, ge=1)
     max_batch_tokens: int = Field(default=4_096, ge=1)
     max_queue_tokens: int = Field(default=262_144, ge=1)

@@ -1,6 +1,8 @@
 """Who is right when readers disagree."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,12 @@ import pytest
 pytest.importorskip("alembic", reason="the packages of the service are not installed")
 pytest.importorskip("sqlalchemy", reason="the packages of the service are not installed")
 
+from data.build import main as build_main
+from data.sources import feedback
+from detente.corpus import SourceError, read_parquet
+from serve.__main__ import main as serve_main
 from serve.adjudication import Conflict, Resolution, adjudicate
-from serve.database import Feedback
+from serve.database import Database, Feedback
 
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -114,3 +120,50 @@ def test_texts_without_letters_stay_apart() -> None:
 def test_the_order_of_rows_makes_no_difference() -> None:
     rows = [make(n, stance=s, is_editor=n == 2) for n, s in enumerate(("favour", "against", "neutral", "against"))]
     assert adjudicate(rows) == adjudicate(rows[::-1])
+
+
+def test_corrections_become_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'd.sqlite'}")
+    pair = {"speaker": "Chile", "counterpart": "Peru", "model_version": "v"}
+    settled, open_, half = "They have lied\u2028to us.", "They met.", "We thank them."
+    for text, labels in (
+        (settled, {"stance": "against", "hostility": "accusation"}),
+        (settled, {"stance": "against"}),
+        (open_, {"stance": "favour"}),
+        (open_, {"stance": "neutral"}),
+        (half, {"sentiment": "positive"}),
+    ):
+        database.add_feedback(Feedback(text, **pair, **labels))
+    database.close()
+    monkeypatch.setenv("DETENTE_DATABASE_URL", f"sqlite:///{tmp_path / 'd.sqlite'}")
+    monkeypatch.setattr("sys.argv", ["serve", "export", str(tmp_path / "out")])
+    serve_main()
+    said = capsys.readouterr().out
+    assert "5 corrections: 2 statements" in said and "conflict on stance (favour 1, neutral 1)" in said
+    rows = list(feedback.read(tmp_path / "out"))
+    assert [(r.text, r.stance, r.hostility_low, r.sentiment) for r in rows] == [
+        (settled, "against", 2, None),
+        (half, None, None, "positive"),
+    ]
+    assert (rows[0].speaker, rows[0].counterpart, rows[0].source) == ("Chile", "Peru", "feedback")
+
+
+def test_the_corpus_is_built_from_corrections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = dict.fromkeys(feedback.KEYS) | {"stance": "against", "ids": ["1"]}
+    texts = [f"They have lied to us on day {k} of {k * 7} days." for k in range(40)]
+    lines = [json.dumps(row | {"text": text, "ids": [text]}) for text in texts]
+    (tmp_path / "feedback.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr("data.build.locate", lambda *_: tmp_path)
+    build_main(["--source", "feedback", "--out", str(tmp_path / "out")])
+    counts = [len(read_parquet(path)) for path in sorted((tmp_path / "out").glob("*.parquet"))]
+    assert sum(counts) == 40 and len(counts) == 2
+
+
+def test_missing_or_broken_corrections_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="python -m serve export"):
+        list(feedback.read(tmp_path))
+    (tmp_path / "feedback.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
+    with pytest.raises(SourceError, match="line 1"):
+        list(feedback.read(tmp_path))

@@ -1,6 +1,7 @@
 """The command line: one statement, files in and out, bad rows, errors in one line."""
 
 import csv
+import datetime
 import json
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import ROOT
 
+from detente import table
 from detente.artifact import FORMAT_VERSION
 from detente.classifier import Classifier
-from detente.cli import SCORE_COLUMNS, main
-from detente.records import Statement
+from detente.cli import main
+from detente.records import Statement, StatementError
+from detente.table import SCORE_COLUMNS
 
 TEXT = "Norway accuses Canada of a lie."
 ROWS: tuple[dict[str, Any], ...] = (
@@ -252,3 +255,22 @@ def test_command_as_a_process(tmp_path: Path) -> None:
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 2
     assert "has no config.json" in " ".join(found.stderr.split()) and "Traceback" not in found.stderr
+
+
+def test_a_parquet_file_is_scored_like_the_others(run: Run, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    rows = [{"text": TEXT, "speaker": "Norway", "day": datetime.date(2026, 3, 4)}, {"text": " "}]
+    write_table(pyarrow.Table.from_pylist(rows), tmp_path / "in.parquet")
+    assert run("score", str(tmp_path / "in.parquet"), "-o", str(tmp_path / "out.jsonl")).code == 0
+    good, bad = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert good["day"] == "2026-03-04" and good["stance"] is not None and good["error"] is None
+    assert bad["stance"] is None and "text is empty" in bad["error"]
+
+
+def test_a_broken_parquet_file_is_said_to_be_one(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "in.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(StatementError, match="no Parquet file that can be read"):
+        table.read_rows(tmp_path / "in.parquet")

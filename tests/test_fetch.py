@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from data.fetch import FetchError, Repository, Source, SourceFile, hash_tree, load_manifest, locate
-from data.sources import ARTICLE_SOURCES, SOURCES
+from data.sources import ARTICLE_SOURCES, OWN_SOURCES, SOURCES
 
 CONTENT = b"invented\trow\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -124,7 +124,7 @@ def test_archive_is_unpacked_to_the_path(tmp_path: Path, served: tuple[str, Path
 
 def test_manifest_has_an_entry_for_each_adapter() -> None:
     manifest = load_manifest()
-    assert list(manifest) == [*SOURCES, *ARTICLE_SOURCES]
+    assert list(manifest) == [*SOURCES, *ARTICLE_SOURCES, *OWN_SOURCES]
     for source in manifest.values():
         assert source.reason and source.licence and set(source.citation) == {"authors", "title", "venue", "year"}
         for repository in source.repositories:

@@ -9,6 +9,7 @@ from data.sources import (
     articles,
     authored,
     dse,
+    feedback,
     mpqa,
     newsmtsc,
     plv,
@@ -31,3 +32,6 @@ ARTICLE_SOURCES: Final[dict[str, Callable[[Path, Counter[str] | None], Iterator[
     polnear.NAME: polnear.read
 }
 """Sources of annotated articles, read likewise."""
+
+OWN_SOURCES: Final = {feedback.NAME: feedback.read}
+"""Sources that a deployment has for itself: read when they are asked for by name."""
