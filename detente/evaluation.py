@@ -342,6 +342,34 @@ def measure_calibration(rows: Sequence[LabelledStatement], classifier: Classifie
     }
 
 
+def find_label_errors(
+    classifier: Classifier, rows: Sequence[LabelledStatement]
+) -> list[tuple[LabelledStatement, float]]:
+    """The rows whose stance is most likely labelled wrongly (confident learning, Northcutt, Jiang and Chuang 2021).
+
+    Rows without a stance are left out.
+
+    Returns:
+        Each such row with the probability, in [0, 1], that the model gives its label; the least probable first.
+
+    Raises:
+        ModuleNotFoundError: cleanlab is not installed.
+    """
+    try:
+        from cleanlab.filter import find_label_issues
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("the search for label errors needs cleanlab: pip install 'detente[train]'") from error
+    labelled = [row for row in rows if row.stance is not None]
+    if not labelled:
+        return []
+    labels = np.array([_exact_label("stance", row) for row in labelled])
+    probabilities = predict_with(classifier)([row.to_statement() for row in labelled])["stance"]
+    issues = find_label_issues(
+        labels, probabilities, return_indices_ranked_by="self_confidence", filter_by="confident_learning", n_jobs=1
+    )
+    return [(labelled[k], float(probabilities[k, labels[k]])) for k in issues]
+
+
 def report_model(
     classifier: Classifier, rows: Sequence[LabelledStatement], behaviour: Path, baselines: Sequence[str]
 ) -> dict[str, Any]:

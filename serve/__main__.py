@@ -12,6 +12,7 @@ import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
@@ -20,6 +21,9 @@ from serve.app import make_app
 from serve.database import Database
 from serve.guard import JsonLines
 from serve.settings import Settings
+
+_KEEP_ALIVE_S: Final = 65
+"""Longer than clients keep an idle connection: if both give up after the same time, requests meet a closing one."""
 
 
 def main() -> None:
@@ -58,6 +62,7 @@ def _serve(settings: Settings) -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s),  # open pages of the demo would hold it for ever
     )
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from conftest import make_rows
 
+from detente.artifact import find_shipped
 from detente.classifier import Classifier
 from detente.evaluation import (
     Predictor,
     Probabilities,
     evaluate,
+    find_label_errors,
     measure_behaviour,
     measure_calibration,
     measure_swap,
@@ -291,3 +293,24 @@ def test_report_without_behaviour_pairs_warns(
 ) -> None:
     report = make_report(classifier, tmp_path / "none.jsonl", [])
     assert "behaviour" not in report and "no behaviour figures" in caplog.text
+
+
+def test_a_wrong_label_is_found() -> None:
+    pytest.importorskip("cleanlab", reason="the search needs the extra train")
+    if not (find_shipped() / "config.json").is_file():
+        pytest.skip("detente/weights has no model")
+    said = {
+        "favour": "We thank Peru for its help with the {} floods.",
+        "neutral": "The minister will meet Peru's delegation on {} to discuss fisheries.",
+        "against": "Peru has lied to us about the {} attack and we condemn it.",
+    }
+    words = ("Monday", "Tuesday", "April", "May", "June", "Friday", "August", "winter")
+    rows = [
+        LabelledStatement(text.format(word), "Chile", "Peru", "made", f"{stance}-{word}", "train", word, stance)
+        for stance, text in said.items()
+        for word in words
+    ]
+    wrong = [replace(row, stance="against") for row in rows[:4]]
+    found = find_label_errors(Classifier.from_pretrained(), [*wrong, *rows[4:], replace(rows[0], stance=None)])
+    assert found and all(row in wrong and share < 0.2 for row, share in found)
+    assert find_label_errors(Classifier.from_pretrained(), []) == []
