@@ -22,7 +22,7 @@ from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
 from detente.classifier import Classifier
 from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
-from detente.table import TABLE_SUFFIXES, Row, open_writer, read_rows, score_rows, to_values
+from detente.table import TABLE_SUFFIXES, Row, open_writer, read_rows, score_rows, to_json, to_values
 
 app = typer.Typer(help="Scores who is hostile to whom.", no_args_is_help=True, add_completion=False)
 console = Console()
@@ -290,7 +290,7 @@ def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: b
         errors.print(f"{len(scored)} rows, {failed} with an error, in {escape(str(out))}")
     elif as_json:
         for row, result in scored:
-            print(json.dumps(to_values(row, result)))
+            print(to_json(to_values(row, result)))
     else:
         console.print(_make_table(scored))
 

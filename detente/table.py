@@ -95,6 +95,11 @@ def to_values(row: Row, result: Score | str) -> dict[str, Any]:
     return row.values | {name: values[name] for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
 
 
+def to_json(values: dict[str, Any]) -> str:
+    """The columns of a row as a line of JSON; what JSON has no type for, such as the dates of Parquet, as text."""
+    return json.dumps(values, ensure_ascii=False, default=str)
+
+
 def _read_csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)  # a cell that is too long is an error of its row, not of the file
     with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -150,7 +155,7 @@ def open_writer(path: Path, rows: Sequence[Row]) -> Iterator[Callable[[dict[str,
         raise StatementError(f"{path} cannot be written: {error.strerror}; choose another place for -o") from error
     with stream:
         if path.suffix.lower() == ".jsonl":
-            yield lambda row: print(json.dumps(row, ensure_ascii=False, default=str), file=stream)
+            yield lambda row: print(to_json(row), file=stream)
             return
         columns = dict.fromkeys([*(key for row in rows for key in row.values), *SCORE_COLUMNS, ERROR_COLUMN])
         writer = csv.DictWriter(stream, list(columns))

@@ -1,7 +1,6 @@
 """The web demo: what people see of the service. It asks the same queue as the REST routes, and computes nothing."""
 
 import asyncio
-import logging
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,7 +19,6 @@ from serve import render
 from serve.batching import QueueFullError, StoppedError
 from serve.routes import Service
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 PATH: Final = "/demo"
 _CHUNK_ROWS: Final = 128
@@ -344,11 +342,9 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
         for call in (score, explain, read_article):
             gr.api(call, api_name=call.__name__)
         demo.load(lambda: _describe(find()), None, about, api_visibility="private")
+    # the service's own queue is bounded; Gradio's would let one caller of each function in at a time
+    demo.queue(default_concurrency_limit=None)
     return demo
-
-
-def _swap(speaker: str, counterpart: str) -> tuple[str, str]:
-    return counterpart, speaker
 
 
 def _unwrap(request: gr.Request) -> Request:

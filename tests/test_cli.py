@@ -267,6 +267,8 @@ def test_a_parquet_file_is_scored_like_the_others(run: Run, tmp_path: Path) -> N
     good, bad = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert good["day"] == "2026-03-04" and good["stance"] is not None and good["error"] is None
     assert bad["stance"] is None and "text is empty" in bad["error"]
+    shown = [json.loads(line) for line in run("score", str(tmp_path / "in.parquet"), "--json").out.splitlines()]
+    assert shown == [good, bad]
 
 
 def test_a_broken_parquet_file_is_said_to_be_one(tmp_path: Path) -> None:

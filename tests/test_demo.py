@@ -275,6 +275,22 @@ def test_a_running_file_is_cancelled(page: "Page", tmp_path: Path) -> None:
     assert page.get_by_text("Cancelled").is_visible() and not page.get_by_label("Rows scored").is_visible()
 
 
+def test_a_long_file_keeps_nobody_waiting(server: Server, page: "Page", tmp_path: Path) -> None:
+    other = page.context.new_page()
+    other.goto(f"{server.url}/demo/")
+    for tab, name, rows in ((page, "long.csv", 20_000), (other, "short.csv", 3)):
+        open_tab(tab, "File")
+        text = "They have lied to us for years; we are still waiting for an answer."
+        (tmp_path / name).write_text("\n".join(["text", *(f"{k}: {text}" for k in range(rows))]), encoding="utf-8")
+        upload(tab, tab.get_by_role("tabpanel").filter(has=tab.locator("#score-file")), tmp_path / name)
+        tab.locator("#score-file").click()
+        tab.get_by_label("Rows scored").or_(tab.get_by_text("The scores are ready")).first.wait_for()
+    other.get_by_text("The scores are ready").wait_for(timeout=10_000)
+    assert page.get_by_label("Rows scored").is_visible()
+    page.locator("#cancel-file").click()
+    page.get_by_text("Cancelled").wait_for()
+
+
 def test_a_dyad_is_drawn_over_time(page: "Page", tmp_path: Path) -> None:
     entries = [
         Entry(f"2026-03-{d:02d}", "Chile", "Peru", 3, 2, s, s - 0.1, s + 0.1, h, h - 0.05, h + 0.05, h, "v")
