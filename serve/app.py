@@ -1,13 +1,15 @@
 """The app: settings and a classifier in, FastAPI out."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from detente import Classifier, __version__
 from serve import routes
@@ -45,6 +47,11 @@ def make_app(settings: Settings | None = None, classifier: Classifier | None = N
     app.include_router(routes.health)
     app.add_exception_handler(HTTPException, _show_http)
     app.add_exception_handler(RequestValidationError, _show_invalid)
+
+    def find() -> routes.Service | None:
+        return getattr(app.state, "service", None)
+
+    app.add_middleware(_Gate, find=find)
     app.add_middleware(
         Guard,
         counters=counters,
@@ -52,7 +59,7 @@ def make_app(settings: Settings | None = None, classifier: Classifier | None = N
         max_upload_bytes=settings.max_upload_bytes,
     )
     app.add_api_route("/", _open_demo, include_in_schema=False)
-    mount_demo(app, lambda: getattr(app.state, "service", None), settings.max_upload_bytes, _authorise(app))
+    mount_demo(app, find, settings.max_upload_bytes)
     return app
 
 
@@ -74,16 +81,24 @@ def _live(
     return live
 
 
-def _authorise(app: FastAPI) -> Callable[[Request], Awaitable[str]]:
-    """The name of whoever opens the demo, by the same keys as the routes."""
+class _Gate:
+    """Lets nobody into the demo, its API and its MCP server whom the routes would refuse."""
 
-    async def authorise(request: Request) -> str:
-        service: routes.Service | None = getattr(app.state, "service", None)
-        if service is None:
-            raise HTTPException(503, "the model is not loaded yet", headers={"Retry-After": "1"})
-        return (await service.find_caller(request)).name
+    def __init__(self, app: ASGIApp, find: Callable[[], routes.Service | None]) -> None:
+        self._app = app
+        self._find = find
 
-    return authorise
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and scope["path"].startswith(PATH):
+            service = self._find()
+            try:
+                if service is None:
+                    raise HTTPException(503, "the model is not loaded yet", headers={"Retry-After": "1"})
+                await service.find_caller(HTTPConnection(scope))
+            except HTTPException as error:
+                await (await _show_http(Request(scope), error))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def _open_demo() -> RedirectResponse:

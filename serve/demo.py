@@ -40,20 +40,18 @@ _ARTICLE: Final = (
 )
 
 
-def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_bytes: int, authorise: Any) -> None:
+def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_bytes: int) -> None:
     """Puts the demo, its API and its MCP server under ``/demo``.
 
     Args:
         app: The service.
         find: The running service; None before it has started.
         max_upload_bytes: Longest file.
-        authorise: Names the caller of a request, or refuses it.
     """
     gr.mount_gradio_app(
         app,
         make_demo(find),
         PATH,
-        auth_dependency=authorise,
         max_file_size=max_upload_bytes,
         ssr_mode=False,
         run_history=False,

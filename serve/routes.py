@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from detente import Classifier, Explanation, Reading, Statement, StatementError, __version__
 from serve.access import Caller, Keys, RateLimit, Store
@@ -119,7 +120,7 @@ class Service:
             raise HTTPException(422, str(error)) from error
         return await _ask(self.store.ask(lambda database: database.add_feedback(given)))
 
-    async def find_caller(self, request: Request) -> Caller:
+    async def find_caller(self, request: HTTPConnection) -> Caller:
         """Who calls, by key or else by address.
 
         The key is a bearer token, or the password of HTTP Basic, for which browsers ask.

@@ -23,6 +23,10 @@ from conftest import ROOT
 
 pytest.importorskip("gradio", reason="the demo needs the extra serve")
 
+import anyio
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
 from detente import Statement
 from detente.article.ledger import Entry
 from detente.artifact import find_shipped
@@ -137,22 +141,25 @@ def test_every_text_is_escaped() -> None:
 # Agents
 
 
+TOOLS = ["explain", "read_article", "score"]
+
+
+async def score_by_mcp(url: str, headers: dict[str, str]) -> tuple[list[str], Any]:
+    """The names of the tools, and what one of them says."""
+    arguments = {"text": "They have lied to us for years.", "speaker": "Chile", "counterpart": "Peru"}
+    async with (
+        httpx.AsyncClient(headers=headers, timeout=30) as http,
+        streamable_http_client(f"{url}/demo/gradio_api/mcp/", http_client=http) as (get, put, _),
+        ClientSession(get, put) as session,
+    ):
+        await session.initialize()
+        names = sorted(tool.name for tool in (await session.list_tools()).tools)
+        return names, (await session.call_tool("score", arguments)).content[0]
+
+
 def test_mcp_lists_the_tools_and_scores(server: Server) -> None:
-    import anyio
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamable_http_client
-
-    async def call() -> tuple[list[str], Any]:
-        url = f"{server.url}/demo/gradio_api/mcp/"
-        async with streamable_http_client(url) as (get, put, _), ClientSession(get, put) as session:
-            await session.initialize()
-            names = [tool.name for tool in (await session.list_tools()).tools]
-            arguments = {"text": "They have lied to us for years.", "speaker": "Chile", "counterpart": "Peru"}
-            found = await session.call_tool("score", arguments)
-            return names, found.content[0]
-
-    names, content = anyio.run(call)
-    assert sorted(names) == ["explain", "read_article", "score"]
+    names, content = anyio.run(score_by_mcp, server.url, {})
+    assert names == TOOLS
     expected = Classifier.from_pretrained().score("They have lied to us for years.", "Chile", "Peru")
     assert ast.literal_eval(content.text)["stance"] == pytest.approx(expected.stance, abs=1e-6)
 
@@ -180,6 +187,10 @@ def test_with_keys_the_demo_asks_for_one(tmp_path: Path) -> None:
         refused = httpx.get(url, headers={"Accept": "text/html"})
         assert refused.status_code == 401 and refused.headers["WWW-Authenticate"] == "Basic"  # the browser asks
         assert httpx.get(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
+        for path in ("mcp/", "mcp/schema", "info", "call/score", "upload", "queue/join", "startup-events"):
+            assert httpx.post(f"{server.url}/demo/gradio_api/{path}", json={}).status_code == 401, path
+            assert httpx.get(f"{server.url}/demo/gradio_api/{path}").status_code == 401, path
+        assert anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})[0] == TOOLS
         assert httpx.get(url, headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert httpx.get(url, auth=("ana", key)).status_code == 200
     finally:
