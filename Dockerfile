@@ -6,6 +6,7 @@ WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE MODEL_CARD.md ./
 COPY detente detente
 COPY serve serve
+COPY data/examples data/examples
 RUN pip install --no-cache-dir --constraint constraints.txt --editable '.[serve]'
 
 USER 10001

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from data.fetch import Source, load_manifest, locate
 from data.sources import ARTICLE_SOURCES, OWN_SOURCES, SOURCES
@@ -15,6 +16,7 @@ from detente.labels import MAX_LEVEL, SENTIMENTS, STANCES
 from detente.records import LabelledStatement
 
 logger = logging.getLogger(__name__)
+_READERS: Final = SOURCES | OWN_SOURCES
 
 
 def read_sources(sources: Sequence[Source], clones: Path | None, cache: Path) -> tuple[list[LabelledStatement], Drops]:
@@ -22,7 +24,7 @@ def read_sources(sources: Sequence[Source], clones: Path | None, cache: Path) ->
     rows, dropped = [], Drops()
     for source in sources:
         skipped: Counter[str] = Counter()
-        for row in (SOURCES | OWN_SOURCES)[source.name](locate(source, clones, cache), skipped):
+        for row in _READERS[source.name](locate(source, clones, cache), skipped):
             if row.split == "train" and not source.train:
                 skipped["kept out of training by the manifest"] += 1
             else:
@@ -48,7 +50,7 @@ def build(
     """
     manifest = load_manifest()
     paths = build_articles([manifest[name] for name in names if name in ARTICLE_SOURCES], clones, cache, out)
-    sources = [manifest[name] for name in names if name in SOURCES | OWN_SOURCES]
+    sources = [manifest[name] for name in names if name in _READERS]
     rows, skipped = read_sources(sources, clones, cache)
     dropped = Drops()
     if not as_published:

@@ -3,41 +3,32 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request
 
-from detente import Explanation, Reading, Score, Statement, StatementError, __version__
+from detente import Score, Statement, StatementError, __version__
 from detente.article.documents import load_document
 from detente.article.ledger import plot_dyad, read_ledger
 from detente.labels import HEADS
 from detente.table import TABLE_SUFFIXES, join_scores, open_writer, read_rows, to_statement, to_values
 from serve import render
+from serve.access import Caller
 from serve.batching import QueueFullError, StoppedError
 from serve.routes import Service
 
-T = TypeVar("T")
 PATH: Final = "/demo"
 _CHUNK_ROWS: Final = 128
 _KEEP_FILES_S: Final = 3_600
 _ROOT: Final = Path(__file__).parent.parent
 _UNJUDGED: Final = "not judged"
-_EXAMPLES: Final = (
-    ("Despite all their hostile outbursts, we still want good relations with the US.", "Iran", "United States"),
-    ("Portugal warned Kenya that it would pay a heavy price.", "Portugal", "Kenya"),
-    ("We condemn the strike on Sudan and stand with its people.", "Brazil", "Sudan"),
-    ("The so-called government in that capital is a gang of thieves and killers.", "Chile", "Peru"),
-    ("The minister will meet her Dutch counterpart on Thursday to discuss fisheries.", "Iceland", "Netherlands"),
-)
-_ARTICLE: Final = (
-    "Chile closed two ports to Peruvian ferries on Monday.\n\n"
-    '"They have lied to us for years, and our patience is at an end," Chile\'s minister Ana Ruiz said.\n\n'
-    "Peru said it regretted the decision and would welcome new talks with Chile. "
-    "Brazil thanked both governments for their restraint."
-)
+_STATEMENTS: Final = _ROOT / "data" / "examples" / "statements.csv"
+_ARTICLE: Final = _ROOT / "data" / "examples" / "article.txt"
+_REFUSALS: Final = (HTTPException, StatementError)
+"""Why a person gets no result."""
 
 
 def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_bytes: int) -> None:
@@ -67,40 +58,15 @@ def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_byte
     )
 
 
-class RefusedError(Exception):
-    """What a person is told instead of a result."""
-
-
-async def _ask(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
-    """What the queue returns, or why not; who stops waiting leaves it."""
-    try:
-        return await asyncio.wait_for(work, timeout_s)
-    except (QueueFullError, StoppedError, StatementError) as error:
-        raise RefusedError(str(error)) from error
-    except TimeoutError as error:
-        raise RefusedError(f"no answer within {timeout_s:g} s: send less at once, or try again later") from error
-
-
 def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
     """The page, not yet mounted."""
+    examples = [[row.values[name] for name in ("text", "speaker", "counterpart")] for row in read_rows(_STATEMENTS)]
 
-    def here(request: gr.Request | None = None) -> Service:
+    async def enter(request: gr.Request | None) -> tuple[Service, Caller]:
         service = find()
-        if service is None:
-            raise RefusedError("the model is not loaded yet: try again in a second")
-        host = request.client.host if request is not None and request.client else "unknown"
-        if wait := service.rate_limit.take(host):
-            raise RefusedError(f"too many requests: try again in {wait:.0f} s")
-        return service
-
-    async def get_score(service: Service, statement: Statement) -> Score:
-        return (await _ask(service.batcher.score([statement]), service.settings.timeout_s))[0]
-
-    async def get_explanation(service: Service, statement: Statement) -> Explanation:
-        return await _ask(service.explain(statement), service.settings.timeout_s)
-
-    async def get_reading(service: Service, text: str, date: str | None) -> Reading:
-        return await _ask(service.read(text, date), service.settings.timeout_s)
+        if service is None or request is None:
+            raise HTTPException(503, "the model is not loaded yet: try again in a second")
+        return service, await service.admit(_unwrap(request))
 
     # What agents call, by Gradio's API or by MCP.
 
@@ -113,9 +79,10 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             counterpart: The party toward whom, such as United States; empty for whomever it is about.
         """
         try:
-            return (await get_score(here(request), _state(text, speaker, counterpart))).to_dict()
-        except (RefusedError, StatementError) as error:
-            raise gr.Error(str(error)) from error
+            service, _ = await enter(request)
+            return (await service.wait(service.batcher.score([_state(text, speaker, counterpart)])))[0].to_dict()
+        except _REFUSALS as error:
+            raise gr.Error(_say(error)) from error
 
     async def explain(text: str, speaker: str = "", counterpart: str = "", request: gr.Request | None = None) -> Any:
         """Says which words moved the stance and the hostility of one statement, and by how much.
@@ -126,9 +93,10 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             counterpart: The party toward whom; empty for whomever it is about.
         """
         try:
-            found = await get_explanation(here(request), _state(text, speaker, counterpart))
-        except (RefusedError, StatementError) as error:
-            raise gr.Error(str(error)) from error
+            service, _ = await enter(request)
+            found = await service.wait(service.explain(_state(text, speaker, counterpart)))
+        except _REFUSALS as error:
+            raise gr.Error(_say(error)) from error
         weights = {"stance": found.stance, "hostility": found.hostility}
         return {
             "score": found.score.to_dict(),
@@ -143,19 +111,20 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             date: Its date, YYYY-MM-DD; may be empty.
         """
         try:
-            return (await get_reading(here(request), article, date or None)).to_dict()
-        except (RefusedError, StatementError) as error:
-            raise gr.Error(str(error)) from error
+            service, _ = await enter(request)
+            return (await service.wait(service.read(article, date or None))).to_dict()
+        except _REFUSALS as error:
+            raise gr.Error(_say(error)) from error
 
     # What the tabs call.
 
     async def show_score(text: str, speaker: str, counterpart: str, request: gr.Request) -> tuple[Any, ...]:
         try:
             statement = _state(text, speaker, counterpart)
-            service = here(request)
-            found = await get_explanation(service, statement)
-        except (RefusedError, StatementError) as error:
-            return render.show_error(str(error)), "", None, gr.update(visible=False)
+            service, _ = await enter(request)
+            found = await service.wait(service.explain(statement))
+        except _REFUSALS as error:
+            return render.show_error(_say(error)), "", None, gr.update(visible=False)
         shown = render.show_score(statement, found.score, service.model_version)
         kept = (statement.text, statement.speaker, statement.counterpart)
         return shown, render.show_words(statement, found), kept, gr.update(visible=True)
@@ -174,20 +143,19 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
         given = {head: None if label == _UNJUDGED else label for head, label in labels.items()}
         text, speaker, counterpart = kept
         try:
-            service = here(request)
+            service, caller = await enter(request)
             values = {"text": text, "speaker": speaker, "counterpart": counterpart, **given, "note": note or None}
-            stored = await service.keep_feedback(values, await service.find_caller(_unwrap(request)))
+            stored = await service.keep_feedback(values, caller)
         except HTTPException as error:
-            return render.show_error(str(error.detail))
-        except RefusedError as error:
-            return render.show_error(str(error))
+            return render.show_error(_say(error))
         return render.show_notice(f"Thank you. The correction is kept as {stored.id}.")
 
     async def show_article(text: str, date: str, request: gr.Request) -> tuple[str, str, str]:
         try:
-            reading = await get_reading(here(request), text, date.strip() or None)
-        except (RefusedError, StatementError) as error:
-            return render.show_error(str(error)), "", ""
+            service, _ = await enter(request)
+            reading = await service.wait(service.read(text, date.strip() or None))
+        except _REFUSALS as error:
+            return render.show_error(_say(error)), "", ""
         return render.show_article(reading), render.show_dyads(reading), render.list_statements(reading)
 
     def load_article(path: str | None) -> tuple[Any, Any, str]:
@@ -206,36 +174,33 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
         if path is None:
             yield render.show_error("choose a file first"), "", hidden
             return
-        try:
-            service = here(request)
-            rows = await asyncio.to_thread(read_rows, Path(path))
-        except (RefusedError, StatementError, ModuleNotFoundError) as error:
-            yield render.show_error(str(error)), "", hidden
-            return
-        suffix = ".jsonl" if path.lower().endswith(".jsonl") else ".csv"
-        out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scores{suffix}"
         failures: list[tuple[int, str]] = []
         began = time.monotonic()
-        yield render.show_progress(0, len(rows), 0, 0), "", hidden
-        with open_writer(out, rows) as write:
-            for begin in range(0, len(rows), _CHUNK_ROWS):
-                chunk = rows[begin : begin + _CHUNK_ROWS]
-                read = [to_statement(row) for row in chunk]
-                scores = await _score_patiently(service, [s for s in read if isinstance(s, Statement)])
-                for number, (row, result) in enumerate(join_scores(chunk, read, scores), begin + 1):
-                    write(to_values(row, result))
-                    if isinstance(result, str):
-                        failures.append((number, result))
-                done = begin + len(chunk)
-                rate = done / max(time.monotonic() - began, 1e-3)
-                yield render.show_progress(done, len(rows), len(failures), rate), "", hidden
+        suffix = ".jsonl" if path.lower().endswith(".jsonl") else ".csv"
+        out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scores{suffix}"
+        try:
+            service, _ = await enter(request)
+            rows = await asyncio.to_thread(read_rows, Path(path))
+            yield render.show_progress(0, len(rows), 0, 0), "", hidden
+            with open_writer(out, rows) as write:
+                for begin in range(0, len(rows), _CHUNK_ROWS):
+                    chunk = rows[begin : begin + _CHUNK_ROWS]
+                    read = [to_statement(row) for row in chunk]
+                    scores = await _score_patiently(service, [s for s in read if isinstance(s, Statement)])
+                    for number, (row, result) in enumerate(join_scores(chunk, read, scores), begin + 1):
+                        write(to_values(row, result))
+                        if isinstance(result, str):
+                            failures.append((number, result))
+                    done = begin + len(chunk)
+                    rate = done / max(time.monotonic() - began, 1e-3)
+                    yield render.show_progress(done, len(rows), len(failures), rate), "", hidden
+        except (*_REFUSALS, StoppedError, ModuleNotFoundError, OSError) as error:
+            yield render.show_error(_say(error)), "", hidden
+            return
         took = time.monotonic() - began
         summary = f"{len(rows):,} rows in {took:.1f} s, {len(failures):,} with an error. The scores are ready."
-        yield (
-            render.show_notice(summary),
-            render.show_failures(failures),
-            gr.update(value=str(out), visible=True),
-        )
+        shown = gr.update(value=str(out), visible=True)
+        yield render.show_notice(summary), render.show_failures(failures), shown
 
     def load_ledger(path: str | None) -> tuple[Any, str]:
         if path is None:
@@ -266,9 +231,9 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             kept = gr.State(None)
             with gr.Row():
                 with gr.Column():
-                    text = gr.Textbox(_EXAMPLES[0][0], label="Statement", lines=3, max_lines=12)
-                    speaker = gr.Textbox(_EXAMPLES[0][1], label="Speaker", info="Empty: the author")
-                    counterpart = gr.Textbox(_EXAMPLES[0][2], label="Counterpart", info="Empty: whomever it is about")
+                    text = gr.Textbox(examples[0][0], label="Statement", lines=3, max_lines=12)
+                    speaker = gr.Textbox(examples[0][1], label="Speaker", info="Empty: the author")
+                    counterpart = gr.Textbox(examples[0][2], label="Counterpart", info="Empty: whomever it is about")
                     with gr.Row():
                         go = gr.Button("Score", variant="primary", elem_id="score")
                         swap = gr.Button("Swap direction", elem_id="swap")
@@ -284,7 +249,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
                         note = gr.Textbox(label="Note", lines=2)
                         send = gr.Button("Wrong: send the correction", elem_id="send")
                         sent = gr.HTML()
-            gr.Examples([list(e) for e in _EXAMPLES], [text, speaker, counterpart], api_visibility="private")
+            gr.Examples(examples, [text, speaker, counterpart], api_visibility="private")
             outputs = [shown, words, kept, correction]
             for trigger in (go.click, text.submit, speaker.submit, counterpart.submit):
                 trigger(show_score, [text, speaker, counterpart], outputs, api_visibility="private")
@@ -293,7 +258,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             ).then(show_score, [text, speaker, counterpart], outputs, api_visibility="private")
             send.click(correct, [kept, *choices, note], sent, api_visibility="private")
         with gr.Tab("Article"):
-            article = gr.Textbox(_ARTICLE, label="Article", lines=8, max_lines=20)
+            article = gr.Textbox(load_document(_ARTICLE, _ARTICLE.name).text, label="Article", lines=8, max_lines=20)
             with gr.Row():
                 date = gr.Textbox(label="Date", info="YYYY-MM-DD, may be empty")
                 upload = gr.File(label="or a .txt, .md or .html file", file_types=[".txt", ".md", ".html"], height=160)
@@ -338,18 +303,23 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
         with gr.Tab("About"):
             about = gr.Markdown()
         for call in (score, explain, read_article):
-            gr.api(call, api_name=call.__name__)
+            gr.api(call, api_name=call.__name__, queue=False)  # or MCP would call itself over HTTP, without the key
         demo.load(lambda: _describe(find()), None, about, api_visibility="private")
     # the service's own queue is bounded; Gradio's would let one caller of each function in at a time
     demo.queue(default_concurrency_limit=None)
     return demo
 
 
-def _unwrap(request: gr.Request) -> Request:
-    """The web request below Gradio's."""
-    found = request.request
+def _unwrap(request: gr.Request | Request) -> Request:
+    """The web request: Gradio wraps it, but not for MCP."""
+    found = request if isinstance(request, Request) else request.request
     assert isinstance(found, Request)
     return found
+
+
+def _say(error: Exception) -> str:
+    """Why something was refused, for people."""
+    return str(error.detail if isinstance(error, HTTPException) else error)
 
 
 def _state(text: str, speaker: str, counterpart: str) -> Statement:

@@ -71,10 +71,15 @@ class Service:
         """Version of the model that answers."""
         return self.classifier.manifest.model_version
 
-    async def wait(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+    async def wait(self, work: Coroutine[Any, Any, T], request: Request | None = None) -> T:
         """What the queue returns, in time, or an answer that says why not; who hangs up leaves the queue.
 
+        Args:
+            work: What waits in the queue.
+            request: Who listens; None if whoever asks cancels by itself.
+
         Raises:
+            StatementError: The text cannot be scored or read.
             HTTPException: 503 if the queue is full or closed, 504 if it takes too long, 499 if nobody listens any more.
         """
         task = asyncio.ensure_future(work)
@@ -85,7 +90,7 @@ class Service:
                     raise HTTPException(
                         504, f"no answer within {self.settings.timeout_s:g} s: send less at once, or try again later"
                     )
-                if await request.is_disconnected():
+                if request is not None and await request.is_disconnected():
                     raise HTTPException(499, "the client hung up")
             return task.result()
         except QueueFullError as error:
@@ -119,6 +124,21 @@ class Service:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         return await _ask(self.store.ask(lambda database: database.add_feedback(given)))
+
+    async def admit(self, request: HTTPConnection) -> Caller:
+        """Who calls; one request is counted.
+
+        Raises:
+            HTTPException: As ``find_caller``, and 429 beyond the limit.
+        """
+        caller = await self.find_caller(request)
+        if wait := self.rate_limit.take(caller.id):
+            raise HTTPException(
+                429,
+                f"more than {self.settings.requests_per_minute} requests a minute: try again in {wait:.0f} s",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+        return caller
 
     async def find_caller(self, request: HTTPConnection) -> Caller:
         """Who calls, by key or else by address.
@@ -179,14 +199,7 @@ async def find_caller(
             be looked up.
     """
     del documented  # it stands in the OpenAPI document
-    caller = await here.find_caller(request)
-    if wait := here.rate_limit.take(caller.id):
-        raise HTTPException(
-            429,
-            f"more than {here.settings.requests_per_minute} requests a minute: try again in {wait:.0f} s",
-            headers={"Retry-After": str(math.ceil(wait))},
-        )
-    return caller
+    return await here.admit(request)
 
 
 async def _ask(work: Awaitable[T]) -> T:
@@ -212,7 +225,7 @@ async def score(request: Request, body: ScoreRequest, here: Here) -> Response:
         )
     read = [_to_statement(item) for item in body.statements]
     good = [statement for statement in read if isinstance(statement, Statement)]
-    scores = iter(await here.wait(request, here.batcher.score(good)))
+    scores = iter(await here.wait(here.batcher.score(good), request))
     results = [
         {"score": next(scores).to_dict(), "error": None}
         if isinstance(found, Statement)
@@ -229,7 +242,7 @@ async def explain(request: Request, body: StatementIn, here: Here) -> Response:
     if isinstance(statement, str):
         raise HTTPException(422, statement)
     try:
-        found = await here.wait(request, here.explain(statement))
+        found = await here.wait(here.explain(statement), request)
     except StatementError as error:
         raise HTTPException(422, str(error)) from error
     shown = {"model_version": here.model_version, **asdict(found), "score": found.score.to_dict()}
@@ -240,7 +253,7 @@ async def explain(request: Request, body: StatementIn, here: Here) -> Response:
 async def read(request: Request, body: ReadRequest, here: Here) -> Response:
     """Who says what about whom in an article, with scores, and its dyads."""
     try:
-        reading = await here.wait(request, here.read(body.text, body.date, body.parties))
+        reading = await here.wait(here.read(body.text, body.date, body.parties), request)
     except StatementError as error:
         raise HTTPException(422, str(error)) from error
     return _answer(ReadAnswer, reading.to_dict())

@@ -177,8 +177,8 @@ def test_the_api_gives_the_same_numbers_as_python(server: Server) -> None:
     assert found["hostility_level"] == expected.hostility_level
 
 
-def test_with_keys_the_demo_asks_for_one(tmp_path: Path) -> None:
-    server = Server(tmp_path, REQUIRE_KEY="true")
+def test_with_keys_the_demo_asks_for_one_and_counts_by_it(tmp_path: Path) -> None:
+    server = Server(tmp_path, REQUIRE_KEY="true", REQUESTS_PER_MINUTE="1")
     try:
         database = Database.open(server.database_url)
         key = database.make_key("Ana")
@@ -190,7 +190,10 @@ def test_with_keys_the_demo_asks_for_one(tmp_path: Path) -> None:
         for path in ("mcp/", "mcp/schema", "info", "call/score", "upload", "queue/join", "startup-events"):
             assert httpx.post(f"{server.url}/demo/gradio_api/{path}", json={}).status_code == 401, path
             assert httpx.get(f"{server.url}/demo/gradio_api/{path}").status_code == 401, path
-        assert anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})[0] == TOOLS
+        names, content = anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})
+        assert names == TOOLS and "stance" in content.text
+        _, content = anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})
+        assert "more than 1 requests a minute" in content.text  # counted by key, as for the routes
         assert httpx.get(url, headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert httpx.get(url, auth=("ana", key)).status_code == 200
     finally:
@@ -245,7 +248,7 @@ def test_an_article_is_read(page: "Page", tmp_path: Path) -> None:
     page.locator("#read").click()
     page.locator(".dt-article mark").first.wait_for()
     assert page.locator(".dt-heat tbody tr").count() >= 1
-    assert "They have lied" in page.locator(".dt-article").inner_text()
+    assert "This was a petty act" in page.locator(".dt-article").inner_text()
     (tmp_path / "news.txt").write_text('"We thank Kenya," the minister of Norway said.', encoding="utf-8")
     upload(page, page.get_by_role("tabpanel").filter(has=page.locator("#read")), tmp_path / "news.txt")
     page.get_by_text("news.txt is loaded").wait_for()
