@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,6 +44,8 @@ def make_app(settings: Settings | None = None, classifier: Classifier | None = N
         redoc_url=None,
         generate_unique_id_function=_name,
     )
+    if not settings.require_key:
+        app.openapi = _make_document(app.openapi)  # type: ignore[method-assign]  # as FastAPI's documentation does it
     app.include_router(routes.api)
     app.include_router(routes.health)
     app.add_exception_handler(HTTPException, _show_http)
@@ -103,6 +106,20 @@ class _Gate:
 
 async def _open_demo() -> RedirectResponse:
     return RedirectResponse(f"{PATH}/")
+
+
+def _make_document(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """FastAPI's document, which has no word for a key that may be left out."""
+
+    def describe_with_optional_keys() -> dict[str, Any]:
+        document = describe()
+        for path in document["paths"].values():
+            for operation in path.values():
+                if "security" in operation and {} not in operation["security"]:
+                    operation["security"].append({})
+        return document
+
+    return describe_with_optional_keys
 
 
 def _name(route: APIRoute) -> str:

@@ -161,9 +161,9 @@ class Service:
 
 
 def _read_authorization(header: str) -> str | None:
-    """The key of an ``Authorization`` header; None without one."""
+    """The key of an ``Authorization`` header, empty if it holds none; None without a header."""
     scheme, _, value = header.strip().partition(" ")
-    if not value:
+    if not scheme:
         return None
     if scheme.lower() != "basic":
         return value.strip()

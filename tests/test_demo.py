@@ -5,12 +5,8 @@ Screenshots go to build/screenshots: desktop and phone, light and dark.
 
 import ast
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,6 +22,7 @@ pytest.importorskip("gradio", reason="the demo needs the extra serve")
 import anyio
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
+from service import Server
 
 from detente import Statement
 from detente.article.ledger import Entry
@@ -41,38 +38,6 @@ SHOTS = ROOT / "build" / "screenshots"
 ODD = '<script>document.title="broken"</script><img src=x onerror=alert(1)> \u202eright to left 🙂 \'; DROP TABLE x; --'
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 TABS = ("Statement", "Article", "File", "Over time", "About")
-
-
-class Server:
-    """A service in a process of its own."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.database_url = f"sqlite:///{folder / 'd.sqlite'}"
-        self.log = folder / "log"
-        values = {"PORT": str(self.port), "DATABASE_URL": self.database_url, "TIMEOUT_S": "8", **settings}
-        environment = os.environ | {f"DETENTE_{name}": value for name, value in values.items()}
-        with self.log.open("w") as stream:
-            self.process = subprocess.Popen([sys.executable, "-m", "serve"], cwd=ROOT, env=environment, stderr=stream)
-        self._wait()
-
-    def _wait(self) -> None:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200:
-                    return
-            except httpx.TransportError:
-                assert self.process.poll() is None, self.log.read_text()[-2_000:]
-                time.sleep(0.1)
-        raise AssertionError(f"the service did not start: {self.log.read_text()[-2_000:]}")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 
 from fastapi.testclient import TestClient
+from service import Server
 
 from detente import Classifier, Score, Statement
 from detente.artifact import find_shipped
@@ -363,3 +366,25 @@ def test_keys_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     key_id = listed.split()[1]
     assert run("revoke", key_id).startswith("0")
     assert "revoked" in run("list") and "no valid key" in run("revoke", key_id)
+
+
+@pytest.mark.usefixtures("classifier")
+def test_the_service_answers_as_its_document_says(tmp_path: Path) -> None:
+    """No 500, no undocumented answer, nothing accepted that the schema forbids (schemathesis)."""
+    pytest.importorskip("schemathesis", reason="the document is tested with schemathesis, of the extra dev")
+    config = tmp_path / "schemathesis.toml"
+    # A body beyond the limit is refused with 413. That a statement is not blank and that a correction has a label is
+    # checked by the package, and no schema says it: positive_data_acceptance would call these 422 a mistake.
+    config.write_text(
+        '[checks.negative_data_rejection]\nexpected-statuses = ["400", "401", "405", "413", "422"]\n', encoding="utf-8"
+    )
+    server = Server(tmp_path)
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [program, "--config-file", config, "run", f"{server.url}/openapi.json", "--seed", "1", "--no-color"]
+    options = ["--max-examples", "25", "--exclude-checks", "positive_data_acceptance"]
+    try:
+        done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stdout[:200] + done.stdout[-1_500:]
+    assert "Tested: 8" in done.stdout

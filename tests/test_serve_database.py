@@ -23,9 +23,12 @@ import pytest
 pytest.importorskip("alembic", reason="the packages of the service are not installed")
 sa = pytest.importorskip("sqlalchemy", reason="the packages of the service are not installed")
 
+import httpx  # noqa: E402 (after the check for the packages)
 from alembic.autogenerate import compare_metadata  # noqa: E402 (after the check for the packages)
 from alembic.migration import MigrationContext  # noqa: E402
+from service import Server  # noqa: E402
 
+from detente.artifact import find_shipped  # noqa: E402
 from detente.labels import HEADS  # noqa: E402
 from serve.database import METADATA, ApiKey, Database, DatabaseUnavailableError, Feedback  # noqa: E402
 
@@ -356,6 +359,28 @@ def test_a_server_that_was_away_is_used_again(postgres: Postgres) -> None:
             postgres.start()
         database.check()
         assert database.list_feedback() == [row]
+
+
+def test_a_service_outlives_its_server(postgres: Postgres, tmp_path: Path) -> None:
+    if not (find_shipped() / "config.json").is_file():
+        pytest.skip("detente/weights has no model")
+    server = Server(tmp_path, DATABASE_URL=postgres.make_database("outlived"))
+    correction = {"text": "They have lied.", "stance": "against"}
+
+    def ask() -> tuple[int, int]:
+        scored = httpx.post(f"{server.url}/v1/score", json={"statements": [{"text": "They have lied."}]}, timeout=20)
+        return scored.status_code, httpx.post(f"{server.url}/v1/feedback", json=correction, timeout=20).status_code
+
+    try:
+        assert ask() == (200, 201)
+        postgres.stop()
+        try:
+            assert ask() == (200, 503)
+        finally:
+            postgres.start()
+        assert ask() == (200, 201)
+    finally:
+        server.stop()
 
 
 def test_a_locked_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
