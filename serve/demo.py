@@ -1,6 +1,9 @@
 """The web demo: what people see of the service. It asks the same queue as the REST routes, and computes nothing."""
 
 import asyncio
+import atexit
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -39,6 +42,7 @@ def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_byte
         find: The running service; None before it has started.
         max_upload_bytes: Longest file.
     """
+    _make_upload_folder()
     gr.mount_gradio_app(
         app,
         make_demo(find),
@@ -56,6 +60,13 @@ def mount_demo(app: FastAPI, find: Callable[[], Service | None], max_upload_byte
         ),
         css_paths=Path(__file__).parent / "demo.css",
     )
+
+
+def _make_upload_folder() -> None:
+    """A folder for uploaded files that nobody else reads, gone with the process; Gradio's own is one for all users."""
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = folder = tempfile.mkdtemp(prefix="detente-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
@@ -249,7 +260,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
                         note = gr.Textbox(label="Note", lines=2)
                         send = gr.Button("Wrong: send the correction", elem_id="send")
                         sent = gr.HTML()
-            gr.Examples(examples, [text, speaker, counterpart], api_visibility="private")
+            gr.Examples(examples, [text, speaker, counterpart], examples_per_page=6, api_visibility="private")
             outputs = [shown, words, kept, correction]
             for trigger in (go.click, text.submit, speaker.submit, counterpart.submit):
                 trigger(show_score, [text, speaker, counterpart], outputs, api_visibility="private")

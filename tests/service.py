@@ -22,7 +22,11 @@ class Server:
         self.database_url = f"sqlite:///{folder / 'd.sqlite'}"
         self.log = folder / "log"
         values = {"PORT": str(self.port), "DATABASE_URL": self.database_url, "TIMEOUT_S": "8", **settings}
-        environment = os.environ | {f"DETENTE_{name}": value for name, value in values.items()}
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        environment = (
+            os.environ | {"TMPDIR": str(self.temporary)} | {f"DETENTE_{name}": value for name, value in values.items()}
+        )
         with self.log.open("w") as stream:
             self.process = subprocess.Popen([sys.executable, "-m", "serve"], cwd=ROOT, env=environment, stderr=stream)
         self._wait()

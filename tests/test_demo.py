@@ -62,7 +62,7 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture
-def page(server: Server, browser: "Browser") -> Iterator["Page"]:
+def page(server: Server, browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(20_000)
@@ -74,12 +74,14 @@ def page(server: Server, browser: "Browser") -> Iterator["Page"]:
     page.goto(f"{server.url}/")
     page.get_by_role("heading", name="detente").wait_for()
     yield page
+    page.screenshot(path=SHOTS / f"last-{request.node.name}.png", full_page=True)  # what a failed test saw
     assert not outside, f"the page asks other machines: {outside[:3]}"
     context.close()
 
 
 def open_tab(page: "Page", name: str) -> None:
     page.get_by_role("tab", name=name).click()
+    page.wait_for_timeout(500)  # a tab is built when it is opened; nobody types sooner
 
 
 def upload(page: "Page", panel: "Locator", path: Path) -> None:
@@ -155,6 +157,11 @@ def test_with_keys_the_demo_asks_for_one_and_counts_by_it(tmp_path: Path) -> Non
         for path in ("mcp/", "mcp/schema", "info", "call/score", "upload", "queue/join", "startup-events"):
             assert httpx.post(f"{server.url}/demo/gradio_api/{path}", json={}).status_code == 401, path
             assert httpx.get(f"{server.url}/demo/gradio_api/{path}").status_code == 401, path
+        kept = httpx.post(
+            f"{server.url}/demo/gradio_api/upload", files={"files": ("a.csv", b"text")}, auth=("ana", key)
+        )
+        (path,) = map(Path, kept.json())
+        assert path.is_relative_to(server.temporary) and path.read_bytes() == b"text"
         names, content = anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})
         assert names == TOOLS and "stance" in content.text
         _, content = anyio.run(score_by_mcp, server.url, {"Authorization": f"Bearer {key}"})
@@ -163,6 +170,7 @@ def test_with_keys_the_demo_asks_for_one_and_counts_by_it(tmp_path: Path) -> Non
         assert httpx.get(url, auth=("ana", key)).status_code == 200
     finally:
         server.stop()
+    assert not path.exists()
 
 
 # People
@@ -293,7 +301,6 @@ def test_the_model_card_is_shown(page: "Page") -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_fits_and_is_photographed(server: Server, browser: "Browser", size: str, theme: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
