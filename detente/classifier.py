@@ -4,6 +4,7 @@ import datetime
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -25,6 +26,7 @@ from detente.parties import collect_names, find_mentions
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
 from detente.runtime import Backend, Runtime, open_attribution, open_runtime, stack_logits
 
+_BATCH_SIZE: Final = 512
 _MAX_EXPLAINED_WORDS: Final = 1_000
 _WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
 
@@ -132,7 +134,7 @@ class Classifier:
         """
         return self.score_many([_to_statement(text, speaker, counterpart)])[0]
 
-    def score_many(self, statements: Iterable[Statement], batch_size: int = 64) -> list[Score]:
+    def score_many(self, statements: Iterable[Statement], batch_size: int = _BATCH_SIZE) -> list[Score]:
         """Scores many statements: one score for each, in their order.
 
         A text that does not fit the encoder is scored in overlapping windows. Its stance and sentiment probabilities
@@ -141,48 +143,31 @@ class Classifier:
 
         Args:
             statements: Any number of statements.
-            batch_size: Statements run at once; it changes memory and speed, not the scores.
+            batch_size: Statements taken at once, of which those of one length run together; it changes memory and
+                speed, not the scores.
 
         Raises:
             StatementError: An item is not a Statement; the message gives its position.
             ValueError: ``batch_size`` is below 1.
         """
-        return list(self.iter_scores(statements, batch_size))
+        batches = list(_cut_batches(statements, batch_size))
+        if len(batches) < 2:
+            return [score for batch in batches for score in self._score_batch(batch)]
+        with ThreadPoolExecutor(2) as pool:  # one batch becomes tokens while the other runs
+            return [score for scores in pool.map(self._score_batch, batches) for score in scores]
 
-    def iter_scores(self, statements: Iterable[Statement], batch_size: int = 64) -> Iterator[Score]:
+    def iter_scores(self, statements: Iterable[Statement], batch_size: int = _BATCH_SIZE) -> Iterator[Score]:
         """Like ``score_many``, one batch at a time, for inputs larger than memory."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
-        batch: list[Statement] = []
-        for position, statement in enumerate(statements):
-            if not isinstance(statement, Statement):
-                raise StatementError(
-                    f"item {position} is a {type(statement).__name__}, expected a Statement: "
-                    "write Statement(text=..., speaker=..., counterpart=...)"
-                )
-            batch.append(statement)
-            if len(batch) == batch_size:
-                yield from self._score_batch(batch)
-                batch = []
-        if batch:
+        for batch in _cut_batches(statements, batch_size):
             yield from self._score_batch(batch)
 
-    def compute_logits(
-        self, statements: Sequence[Statement], batch_size: int = 64
-    ) -> dict[str, npt.NDArray[np.float64]]:
+    def compute_logits(self, statements: Sequence[Statement]) -> dict[str, npt.NDArray[np.float64]]:
         """Uncalibrated logits of each statement's first window, for calibration and evaluation.
 
         Returns:
             ``stance`` (n, 3), ``hostility`` (n, 4) and ``sentiment`` (n, 3).
         """
-        windows = [found[0].ids for found in self._encoder.encode(statements)]
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
-        parts = [
-            self._runtime.run([windows[i] for i in order[b : b + batch_size]]) for b in range(0, len(order), batch_size)
-        ]
-        back = np.argsort(order)
-        stacked = stack_logits([output for part in parts for output in part])
-        return {head: logits[back] for head, logits in stacked.items()}
+        return stack_logits(self._runtime.run([found[0].ids for found in self._encoder.encode(statements)]))
 
     def explain(
         self, statement: str | Statement, speaker: str | None = None, counterpart: str | None = None
@@ -324,3 +309,22 @@ def _to_statement(text: str | Statement, speaker: str | None, counterpart: str |
     if speaker is not None or counterpart is not None:
         raise StatementError("a Statement already names its speaker and counterpart: leave the two arguments out")
     return text
+
+
+def _cut_batches(statements: Iterable[Statement], batch_size: int) -> Iterator[list[Statement]]:
+    """Batches of statements; raises StatementError at an item that is none."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+    batch: list[Statement] = []
+    for position, statement in enumerate(statements):
+        if not isinstance(statement, Statement):
+            raise StatementError(
+                f"item {position} is a {type(statement).__name__}, expected a Statement: "
+                "write Statement(text=..., speaker=..., counterpart=...)"
+            )
+        batch.append(statement)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -34,6 +34,9 @@ from detente.quantisation import SCALE_SUFFIX, is_quantised, point_to_files, qua
 from detente.runtime import ATTRIBUTION_OUTPUTS, load_attribution, load_network
 
 logger = logging.getLogger(__name__)
+
+_OPSET: Final = 23
+"""The first ONNX operator set that has attention as one operator."""
 
 
 def export(folder: Path, output: Path) -> Path:
@@ -82,7 +85,7 @@ def export_attribution(folder: Path, output: Path) -> Path:
     manifest = read_manifest(output)
     if not (output / QUANTISED).is_file():
         raise ArtifactError(f"{output} has no {QUANTISED}: export the scoring network first")
-    trained = AttributionModel.from_pretrained(folder, attn_implementation="eager")
+    trained = AttributionModel.from_pretrained(folder, attn_implementation="sdpa")
     shared = load_file(output / QUANTISED)
     write_quantised(trained, output / ATTRIBUTION_WEIGHTS, shared)
     write_graph(
@@ -128,20 +131,22 @@ def write_quantised(
 
 
 class _TupleOutput(nn.Module):
-    """A network with its outputs as a tuple, in the order of the names: what the ONNX exporter takes."""
+    """A network on sequences without padding, its outputs as a tuple in the order of the names."""
 
     def __init__(self, network: nn.Module, outputs: Sequence[str]) -> None:
         super().__init__()
         self.network = network
         self.outputs = outputs
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        out = self.network(input_ids, attention_mask)
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, ...]:
+        out = self.network(input_ids)
         return tuple(out[name] for name in self.outputs)
 
 
 def write_graph(network: PreTrainedModel, path: Path, outputs: Sequence[str], weights: Sequence[str]) -> None:
     """Writes an ONNX graph on the weights beside it, with int8 activations scaled token by token.
+
+    The graph takes ``input_ids`` (batch, seq), sequences of one length without padding.
 
     Args:
         network: The network, with the weights as they are stored.
@@ -156,11 +161,12 @@ def write_graph(network: PreTrainedModel, path: Path, outputs: Sequence[str], we
     shapes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("seq", max=longest)}
     torch.onnx.export(
         _TupleOutput(network, outputs).eval(),
-        (ids, torch.ones_like(ids)),
+        (ids,),
         str(plain),
-        input_names=["input_ids", "attention_mask"],
+        input_names=["input_ids"],
         output_names=list(outputs),
-        dynamic_shapes={"input_ids": shapes, "attention_mask": shapes},
+        dynamic_shapes={"input_ids": shapes},
+        opset_version=_OPSET,
         dynamo=True,
         external_data=False,
         verbose=False,

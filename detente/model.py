@@ -106,12 +106,12 @@ class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         self.hostility = OrdinalHead(hidden, MAX_LEVEL)
         self.post_init()
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> DetenteOutput:
-        """Logits for a padded batch.
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> DetenteOutput:
+        """Logits for a batch.
 
         Args:
             input_ids: (batch, seq) token ids; ids from the base vocabulary's size on are role tokens.
-            attention_mask: (batch, seq) 1 for tokens, 0 for padding.
+            attention_mask: (batch, seq) 1 for tokens, 0 for padding; None if there is no padding.
         """
         words = self.encoder.get_input_embeddings()
         role = input_ids - words.num_embeddings
@@ -120,8 +120,10 @@ class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
             is_role[..., None], self.roles(role.clamp_min(0)), words(input_ids.masked_fill(is_role, 0))
         )
         hidden = self.encoder(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state
-        sides = [attention_mask > 0, _either(role, _SPEAKER_SIDE), _either(role, _COUNTERPART_SIDE)]
-        pooled = torch.cat([_mean(hidden, side) for side in sides], dim=-1)
+        tokens = torch.ones_like(is_role) if attention_mask is None else attention_mask > 0
+        sides = torch.stack([tokens, _either(role, _SPEAKER_SIDE), _either(role, _COUNTERPART_SIDE)], dim=1)
+        weights = sides.to(hidden.dtype)
+        pooled = (weights @ hidden / weights.sum(-1, keepdim=True).clamp_min(1.0)).flatten(1)
         mixed = self.dropout(nn.functional.gelu(self.mix(self.dropout(pooled))))
         return DetenteOutput(
             stance=self.stance(mixed), hostility=self.hostility(mixed), sentiment=self.sentiment(mixed)
@@ -130,11 +132,6 @@ class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
 
 def _either(role: Tensor, indices: tuple[int, int]) -> Tensor:
     return (role == indices[0]) | (role == indices[1])
-
-
-def _mean(hidden: Tensor, where: Tensor) -> Tensor:
-    weights = where[..., None].to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1.0)
 
 
 def build_model(base: str, *, revision: str | None = None, dropout: float = 0.1) -> DetenteModel:

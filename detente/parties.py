@@ -8,14 +8,17 @@ names with ``Statement.aliases``.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from detente.records import ROLES, Role, Statement
 
 _WORD = re.compile(r"[^\W_]+")
 _LEADING_THE = re.compile(r"^the\s+", re.IGNORECASE)
+_Owner = TypeVar("_Owner")
+_KEPT_PAIRS: Final = 4096
+"""Pairs of parties whose names are kept ready: a file tends to speak of the same ones again and again."""
 # One character for one, so that offsets in the folded text are offsets in the text.
 _FOLD = str.maketrans({"’": "'", "‘": "'", "\n": " ", "\t": " ", "\u00a0": " "})
 
@@ -96,17 +99,23 @@ def collect_names(statement: Statement) -> dict[Role, tuple[str, ...]]:
 
     A registry name that both parties share (Brussels, for Belgium and the European Union) goes to neither of them.
     """
-    given: dict[Role, list[str]] = {}
+    given: dict[Role, tuple[str, ...]] = {}
     for role, name in zip(ROLES, (statement.speaker, statement.counterpart), strict=True):
-        names = [*([name] if name else []), *statement.aliases.get(role, ())]
-        given[role] = [_strip_the(n) for n in names]
-    known = {role: [form for n in given[role] if (party := find_party(n)) for form in party.forms] for role in ROLES}
-    taken = {role: {_fold(n) for n in given[other]} for role, other in zip(ROLES, reversed(ROLES), strict=True)}
-    shared = {_fold(n) for n in known["speaker"]} & {_fold(n) for n in known["counterpart"]}
-    return {
-        role: tuple(dict.fromkeys([*given[role], *(n for n in known[role] if _fold(n) not in taken[role] | shared)]))
-        for role in ROLES
-    }
+        given[role] = (*([name] if name else []), *statement.aliases.get(role, ()))
+    return dict(zip(ROLES, _collect_names(given["speaker"], given["counterpart"]), strict=True))
+
+
+@lru_cache(maxsize=_KEPT_PAIRS)
+def _collect_names(speaker: tuple[str, ...], counterpart: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of both, from those that were given."""
+    given = [[_strip_the(n) for n in names] for names in (speaker, counterpart)]
+    known = [[form for n in names if (party := find_party(n)) for form in party.forms] for names in given]
+    taken = [{_fold(n) for n in names} for names in reversed(given)]
+    shared = {_fold(n) for n in known[0]} & {_fold(n) for n in known[1]}
+    mine, theirs = (
+        tuple(dict.fromkeys([*given[i], *(n for n in known[i] if _fold(n) not in taken[i] | shared)])) for i in (0, 1)
+    )
+    return mine, theirs
 
 
 def find_mentions(text: str, names: Mapping[Role, Sequence[str]]) -> list[Mention]:
@@ -121,32 +130,66 @@ def find_mentions(text: str, names: Mapping[Role, Sequence[str]]) -> list[Mentio
         names: The names of each role, for example from ``collect_names``.
     """
     folded = _fold(text)
-    own: dict[str, list[tuple[str, Role]]] = {}
-    for role, role_names in names.items():
-        for name in role_names:
-            if first := _WORD.search(_fold(name)):
-                own.setdefault(first[0], []).append((name, role))
+    own = _index_names(tuple((role, tuple(found)) for role, found in names.items()))
     if not own:
         return []
+    others = _first_word_index()
     mentions: list[Mention] = []
     position = 0
     for word in _WORD.finditer(folded):
+        mine, theirs = own.get(word[0], ()), others.get(word[0], ())
         start = word.start()
-        if start < position:
+        if start < position or not (mine or theirs):
             continue
         # Registry names of others keep their words from being taken for a shorter name of ours.
         best: tuple[int, bool, Role | None] = (start, False, None)
-        for name, role in own.get(word[0], ()):
-            if (end := _match_end(text, folded, name, start)) > start:
+        for form, role in mine:
+            if (end := form.match(text, folded, start)) > start:
                 best = max(best, (end, True, role), key=lambda b: b[:2])
-        for name, _ in _first_word_index().get(word[0], ()):
-            best = max(best, (_match_end(text, folded, name, start), False, None), key=lambda b: b[:2])
+        for form, _ in theirs:
+            best = max(best, (form.match(text, folded, start), False, None), key=lambda b: b[:2])
         end, _, found = best
         if end > start:
             position = end
         if found is not None:
             mentions.append(Mention(_include_article(folded, start), end, found))
     return mentions
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A name as it is written, folded, and the characters before its first word."""
+
+    name: str
+    folded: str
+    lead: int
+
+    def match(self, text: str, folded: str, start: int) -> int:
+        """Where the name ends in the text if its first word stands at ``start`` as whole words, else ``start``."""
+        offset = start - self.lead
+        if offset < 0 or not folded.startswith(self.folded, offset):
+            return start
+        end = offset + len(self.name)
+        if end < len(text) and text[end].isalnum() and text[end - 1].isalnum():
+            return start
+        if len(self.name) <= 5 and self.name.isupper() and text[offset:end] != self.name:
+            return start
+        return end
+
+
+def _index_forms(pairs: Iterable[tuple[str, _Owner]]) -> dict[str, tuple[tuple[_Form, _Owner], ...]]:
+    """Names by their first word, folded; a name without a word has no entry."""
+    index: dict[str, list[tuple[_Form, _Owner]]] = {}
+    for name, owner in pairs:
+        folded = _fold(name)
+        if first := _WORD.search(folded):
+            index.setdefault(first[0], []).append((_Form(name, folded, first.start()), owner))
+    return {word: tuple(found) for word, found in index.items()}
+
+
+@lru_cache(maxsize=_KEPT_PAIRS)
+def _index_names(names: tuple[tuple[Role, tuple[str, ...]], ...]) -> dict[str, tuple[tuple[_Form, Role], ...]]:
+    return _index_forms((name, role) for role, found in names for name in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +218,7 @@ def find_namings(text: str) -> list[Naming]:
             continue
         end, found = start, list[Party]()
         for form, party in _first_word_index().get(word[0], ()):
-            reach = _match_end(text, folded, form, start)
+            reach = form.match(text, folded, start)
             if reach > end:
                 end, found = reach, [party]
             elif reach == end > start and party not in found:
@@ -184,19 +227,6 @@ def find_namings(text: str) -> list[Naming]:
             namings.append(Naming(start, end, tuple(found)))
             position = end
     return namings
-
-
-def _match_end(text: str, folded: str, name: str, start: int) -> int:
-    """Where ``name`` ends in the text if it stands at ``start`` as whole words, else ``start``."""
-    offset = start - (first.start() if (first := _WORD.search(name)) else 0)
-    end = offset + len(name)
-    if offset < 0 or end > len(text) or folded[offset:end] != _fold(name):
-        return start
-    if end < len(text) and (text[end].isalnum() and text[end - 1].isalnum()):
-        return start
-    if len(name) <= 5 and name.isupper() and text[offset:end] != name:
-        return start
-    return end
 
 
 def _include_article(folded: str, start: int) -> int:
@@ -223,18 +253,14 @@ def _all_forms() -> Iterator[tuple[str, Party]]:
             yield form, party
 
 
-def _group(pairs: Iterable[tuple[str, tuple[str, Party]]]) -> dict[str, tuple[tuple[str, Party], ...]]:
-    index: dict[str, list[tuple[str, Party]]] = {}
-    for key, pair in pairs:
-        index.setdefault(key, []).append(pair)
-    return {key: tuple(found) for key, found in index.items()}
-
-
 @cache
 def _forms_index() -> dict[str, tuple[tuple[str, Party], ...]]:
-    return _group((_fold(form), (form, party)) for form, party in _all_forms())
+    index: dict[str, list[tuple[str, Party]]] = {}
+    for form, party in _all_forms():
+        index.setdefault(_fold(form), []).append((form, party))
+    return {folded: tuple(found) for folded, found in index.items()}
 
 
 @cache
-def _first_word_index() -> dict[str, tuple[tuple[str, Party], ...]]:
-    return _group((m[0], (form, party)) for form, party in _all_forms() if (m := _WORD.search(_fold(form))))
+def _first_word_index() -> dict[str, tuple[tuple[_Form, Party], ...]]:
+    return _index_forms(_all_forms())

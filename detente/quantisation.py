@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 SCALE_SUFFIX: Final = ".scale"
 """Added to the name of int8 weights for that of their scales."""
+_FUSED: Final = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 _MIN_VALUES: Final = 10_000
 """A smaller matrix stays in float: it is not worth a rounding error."""
 
@@ -60,18 +62,26 @@ def quantise_graph(model: "ModelProto") -> "ModelProto":
     """Puts the weights of matrix products and embedding tables into int8.
 
     Each token's activations are scaled by their own largest value, so a token's numbers depend on its sequence alone.
+    What onnxruntime computes in one step stands in one node: a product with its scales, and attention with the
+    reshaping around it.
 
     Args:
-        model: A float graph; it is changed.
+        model: A float graph over sequences without padding; it is changed.
 
     Returns:
         The same model.
     """
-    from onnx import numpy_helper
+    from onnx import helper, numpy_helper, shape_inference
 
     graph = model.graph
+    known = shape_inference.infer_shapes(model).graph
     weights = {i.name: numpy_helper.to_array(i) for i in graph.initializer if is_quantised(tuple(i.dims))}
-    builder = _Builder()
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*known.value_info, *known.input)
+    }
+    builder = _Builder(shapes)
+    inside = _find_attention(graph, shapes)
     for node in graph.node:
         if node.op_type == "Gather" and node.input[0] in weights:
             builder.add_table(node, weights[node.input[0]])
@@ -79,14 +89,70 @@ def quantise_graph(model: "ModelProto") -> "ModelProto":
             transposed = any(a.name == "transB" and a.i for a in node.attribute)
             matrix = weights[node.input[1]]
             builder.add_product(node, matrix if transposed else matrix.T)
+        elif node.name in inside:
+            builder.nodes.extend(inside[node.name])
         else:
             builder.nodes.append(node)
-    read = {name for node in builder.nodes for name in node.input}
+    nodes = _drop_unread(builder.nodes, {output.name for output in graph.output})
+    read = {name for node in nodes for name in node.input}
     kept = [i for i in graph.initializer if i.name in read]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(builder.nodes)
-    graph.initializer.extend([*kept, *(numpy_helper.from_array(array, name) for name, array in builder.arrays.items())])
+    arrays = {name: array for name, array in builder.arrays.items() if name in read}
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*kept, *(numpy_helper.from_array(array, name) for name, array in arrays.items())])
+    if _FUSED not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(_FUSED, 1))
     return model
+
+
+def _find_attention(graph: "GraphProto", shapes: Mapping[str, Sequence[int]]) -> dict[str, list["NodeProto"]]:
+    """By name of each attention node, and of the nodes that put its result back, what takes their place.
+
+    torch exports heads as an axis: reshape, transpose, attend, transpose, reshape. The operator takes (batch, seq,
+    hidden) itself. Its mask is left out, as no sequence has padding.
+    """
+    from onnx import helper
+
+    made_by = {output: node for node in graph.node for output in node.output}
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    replaced: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        if node.op_type != "Attention":
+            continue
+        wholes = []
+        for name in node.input[:3]:
+            transpose = made_by[name]
+            reshape = made_by[transpose.input[0]]
+            assert (transpose.op_type, reshape.op_type) == ("Transpose", "Reshape"), name
+            wholes.append(reshape.input[0])
+        (back,) = readers[node.output[0]]
+        (last,) = readers[back.output[0]]
+        assert (back.op_type, last.op_type) == ("Transpose", "Reshape"), node.name
+        heads = shapes[node.input[0]][1]
+        kept = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        merged = helper.make_node(
+            "Attention",
+            wholes,
+            [last.output[0]],
+            name=node.name,
+            **{**kept, "q_num_heads": heads, "kv_num_heads": heads},
+        )
+        replaced |= {node.name: [merged], back.name: [], last.name: []}
+    return replaced
+
+
+def _drop_unread(nodes: Sequence["NodeProto"], outputs: set[str]) -> list["NodeProto"]:
+    """The nodes that the outputs rest on, in their order."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    return kept[::-1]
 
 
 def point_to_files(model: "ModelProto", paths: Sequence[Path]) -> "ModelProto":
@@ -128,56 +194,75 @@ def point_to_files(model: "ModelProto", paths: Sequence[Path]) -> "ModelProto":
 class _Builder:
     """Collects the nodes and the arrays of a quantised graph."""
 
-    def __init__(self) -> None:
+    def __init__(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Takes the shape of each tensor by name, with 0 for a length that is not known."""
         self.nodes: list[NodeProto] = []
         self.arrays: dict[str, npt.NDArray[np.generic]] = {
-            "int8.top": np.array(127, dtype=np.float32),
+            "int8.step": np.array(1 / 127, dtype=np.float32),
             "int8.tiny": np.array(1e-9, dtype=np.float32),
-            "int8.shift": np.array(128, dtype=np.float32),
-            "int8.zero": np.array(128, dtype=np.uint8),
+            "int8.one": np.array(1, dtype=np.float32),
+            "int8.zero": np.array([128], dtype=np.uint8),
             "int8.axis": np.array([-1], dtype=np.int64),
+            "int8.column": np.array([-1, 1], dtype=np.int64),
+            "int8.start": np.array([0], dtype=np.int64),
         }
-        self._rows: set[str] = set()
+        self._shapes = shapes
+        self._rows: dict[str, tuple[str, str, str | None]] = {}
 
     def _add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
-    def _add_rows(self, name: str) -> tuple[str, str]:
-        """Activations as unsigned bytes around 128, and the scale of each token; made once for each tensor."""
-        from onnx import TensorProto
+    def _add_rows(self, name: str, columns: int) -> tuple[str, str, str | None]:
+        """Activations as (tokens, columns) unsigned bytes around 128; made once for each tensor.
 
-        scale, quantised = f"{name}.scale", f"{name}.int8"
-        if name not in self._rows:
-            self._rows.add(name)
-            size = self._add("Abs", [name], f"{name}.abs")
-            size = self._add("ReduceMax", [size, "int8.axis"], f"{name}.max", keepdims=1)
-            size = self._add("Max", [size, "int8.tiny"], f"{name}.size")
-            self._add("Div", [size, "int8.top"], scale)
-            level = self._add("Div", [name, scale], f"{name}.level")
-            level = self._add("Round", [level], f"{name}.round")
-            level = self._add("Add", [level, "int8.shift"], f"{name}.shifted")
-            self._add("Cast", [level], quantised, to=TensorProto.UINT8)
-        return quantised, scale
+        Returns:
+            The bytes, the scale of each token (tokens, 1), and the shape that a product takes on afterwards, as its
+            leading lengths and -1; None if the activations have two axes.
+        """
+        if name in self._rows:
+            return self._rows[name]
+        flat, shape = name, None
+        if len(self._shapes[name]) != 2:
+            wide = self._add("Shape", [name], f"{name}.shape")
+            lead = self._add("Slice", [wide, "int8.start", "int8.axis"], f"{name}.lead")
+            shape = self._add("Concat", [lead, "int8.axis"], f"{name}.back", axis=0)
+            self.arrays[f"int8.rows{columns}"] = np.array([-1, columns], dtype=np.int64)
+            flat = self._add("Reshape", [name, f"int8.rows{columns}"], f"{name}.flat")
+        size = self._add("Abs", [flat], f"{name}.abs")
+        size = self._add("ReduceMax", [size, "int8.axis"], f"{name}.max", keepdims=0)
+        size = self._add("Max", [size, "int8.tiny"], f"{name}.size")
+        scale = self._add("Mul", [size, "int8.step"], f"{name}.scale")
+        zeros = self._add("Expand", ["int8.zero", self._add("Shape", [scale], f"{name}.tokens")], f"{name}.zeros")
+        quantised = self._add("QuantizeLinear", [flat, scale, zeros], f"{name}.int8", axis=0)
+        column = self._add("Reshape", [scale, "int8.column"], f"{name}.column")
+        self._rows[name] = quantised, column, shape
+        return self._rows[name]
 
     def add_product(self, node: "NodeProto", matrix: npt.NDArray[np.float32]) -> None:
         """A product with a (out, in) matrix, and the bias of a Gemm."""
-        from onnx import TensorProto
-
         name, output = node.name, node.output[0]
         integers, scale = quantise_rows(matrix)
         self.arrays[f"{name}.weight"] = np.ascontiguousarray(integers.T)
         self.arrays[f"{name}.scale"] = scale[:, 0]
-        rows, row_scale = self._add_rows(node.input[0])
-        product = self._add("MatMulInteger", [rows, f"{name}.weight", "int8.zero"], f"{name}.product")
-        product = self._add("Cast", [product], f"{name}.float", to=TensorProto.FLOAT)
-        product = self._add("Mul", [product, row_scale], f"{name}.rows")
-        bias = node.input[2] if len(node.input) > 2 else None
-        product = self._add("Mul", [product, f"{name}.scale"], f"{name}.scaled" if bias else output)
-        if bias:
-            self._add("Add", [product, bias], output)
+        rows, row_scale, shape = self._add_rows(node.input[0], matrix.shape[1])
+        product = self._add(
+            "MatMulIntegerToFloat",
+            [rows, f"{name}.weight", "int8.one", f"{name}.scale", "int8.zero"],
+            f"{name}.product",
+            domain=_FUSED,
+        )
+        steps: list[tuple[str, str]] = [("Mul", row_scale)]
+        if len(node.input) > 2:
+            steps.append(("Add", node.input[2]))
+        if shape:
+            steps.append(("Reshape", shape))
+        for kind, other in steps[:-1]:
+            product = self._add(kind, [product, other], f"{name}.{kind.lower()}")
+        kind, other = steps[-1]
+        self._add(kind, [product, other], output)
 
     def add_table(self, node: "NodeProto", table: npt.NDArray[np.float32]) -> None:
         """A look-up in a (rows, columns) table."""

@@ -1,5 +1,6 @@
 """An artifact made to run: ONNX on a CPU, torch anywhere, behind one interface."""
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +29,19 @@ if TYPE_CHECKING:
     from detente.article.network import AttributionModel
     from detente.model import DetenteModel
 
+logger = logging.getLogger(__name__)
+
 Backend = Literal["onnx", "torch"]
 Outputs = dict[str, npt.NDArray[np.float32]]
 """The outputs of one sequence, by name."""
 _OUTPUTS: Final = tuple(HEADS)
+_BATCH_TOKENS: Final = 512
+"""Of a batch on one core: more no longer fit its cache."""
+_TORCH_BATCH_TOKENS: Final = 4096
+_GPU_BATCH_TOKENS: Final = 131_072
+_LENGTH_STEP: Final = 8
+_SLOW_FUSIONS: Final = ["SkipLayerNormFusion", "BiasGeluFusion"]
+"""Steps of onnxruntime's optimiser whose result runs slower on a CPU than what it replaces."""
 ATTRIBUTION_OUTPUTS: Final = ("tags", "links")
 """Outputs of the attribution network."""
 
@@ -54,8 +64,8 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """Runs the int8 graph with onnxruntime.
 
-    Each sequence runs alone, without padding, and the cores share the sequences, so that a score is the same to the
-    last bit in any company (docs/decisions/0005-int8.md).
+    Sequences of one length run together, without padding, and the cores share the batches, so that a score is the same
+    to the last bit in any company (docs/decisions/0005-int8.md).
     """
 
     backend: Backend = "onnx"
@@ -67,50 +77,112 @@ class OnnxRuntime:
         Args:
             path: An ONNX file made by ``train.export``.
             outputs: Names of the outputs to compute.
-            threads: Sequences that run at once; None takes the cores this process may use.
+            threads: Batches that run at once; None takes the cores this process may use.
         """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOW_FUSIONS
+        )
         self._outputs = list(outputs)
-        self._threads = threads or count_cores()
+        self._pool = ThreadPoolExecutor(threads or count_cores(), thread_name_prefix="detente")
 
     def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
         """See ``Runtime.run``."""
         if len(sequences) == 1:
-            return [self._run_one(sequences[0])]
-        with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(self._run_one, sequences))
+            return self._run_batch(sequences)
+        batches = group_by_length(sequences, _BATCH_TOKENS)
+        found: list[Outputs] = [{}] * len(sequences)
+        results = self._pool.map(self._run_batch, ([sequences[i] for i in batch] for batch in batches))
+        for batch, outputs in zip(batches, results, strict=True):
+            for i, output in zip(batch, outputs, strict=True):
+                found[i] = output
+        return found
 
-    def _run_one(self, sequence: Sequence[int]) -> Outputs:
-        ids = np.asarray([sequence], dtype=np.int64)
-        found = self._session.run(self._outputs, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        return {name: array[0] for name, array in zip(self._outputs, found, strict=True)}
+    def _run_batch(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
+        found = self._session.run(self._outputs, {"input_ids": np.asarray(sequences, dtype=np.int64)})
+        return [dict(zip(self._outputs, rows, strict=True)) for rows in zip(*found, strict=True)]
+
+
+def group_by_length(sequences: Sequence[Sequence[int]], most_tokens: int, step: int = 1) -> list[list[int]]:
+    """Batches of sequences of about one length, the longest first: the cores then finish together.
+
+    Args:
+        sequences: n sequences.
+        most_tokens: Tokens of a batch, padding included; a longer sequence is a batch of its own.
+        step: Lengths that are the same after rounding up to a multiple of this may share a batch.
+
+    Returns:
+        Positions of the sequences; each of the n stands in one batch.
+    """
+    groups: dict[int, list[int]] = {}
+    for i, sequence in enumerate(sequences):
+        groups.setdefault(-(-len(sequence) // step) * step, []).append(i)
+    batches = []
+    for length in sorted(groups, reverse=True):
+        size = max(1, most_tokens // max(1, length))
+        batches += [groups[length][i : i + size] for i in range(0, len(groups[length]), size)]
+    return batches
 
 
 class TorchRuntime:
-    """Runs a network with torch, on any device."""
+    """Runs a network with torch, on any device; on a GPU in bfloat16.
+
+    Sequences of about one length run together, padded to a multiple of eight. A batch that does not fit the memory of
+    the GPU is run in smaller ones, and so are those after it.
+    """
 
     backend: Backend = "torch"
 
     def __init__(self, model: "PreTrainedModel", device: str, outputs: Sequence[str] = _OUTPUTS) -> None:
         """Puts the network on a device, such as ``cpu`` or ``cuda``."""
+        import torch
+
         self._model = model.to(device).eval()
         self._outputs = list(outputs)
         self.device = device
+        self._on_gpu = torch.device(device).type != "cpu"
+        self._batch_tokens = _GPU_BATCH_TOKENS if self._on_gpu else _TORCH_BATCH_TOKENS
 
     def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
-        """See ``Runtime.run``."""
+        """See ``Runtime.run``.
+
+        Raises:
+            torch.OutOfMemoryError: A single sequence does not fit the memory of the GPU.
+        """
         import torch
 
-        ids, mask = pad(sequences)
-        with torch.inference_mode():
+        found: list[Outputs] = [{}] * len(sequences)
+        waiting = group_by_length(sequences, self._batch_tokens, step=_LENGTH_STEP)[::-1]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                outputs = self._run_batch([sequences[i] for i in batch])
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                self._batch_tokens = len(batch) * len(sequences[batch[0]]) // 2
+                logger.warning("out of memory on %s: batches of %d tokens from now on", self.device, self._batch_tokens)
+                left = [i for other in (*waiting, batch) for i in other]
+                smaller = group_by_length([sequences[i] for i in left], self._batch_tokens, step=_LENGTH_STEP)
+                waiting = [[left[i] for i in other] for other in smaller][::-1]
+                continue
+            for i, output in zip(batch, outputs, strict=True):
+                found[i] = output
+        return found
+
+    def _run_batch(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
+        import torch
+
+        ids, mask = pad(sequences, multiple=_LENGTH_STEP)
+        narrow = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self._on_gpu)
+        with torch.inference_mode(), narrow:
             out = self._model(torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device))
-        arrays = {name: getattr(out, name).float().cpu().numpy() for name in self._outputs}
-        return [{name: array[i] for name, array in arrays.items()} for i in range(len(sequences))]
+        arrays = [getattr(out, name).float().cpu().numpy() for name in self._outputs]
+        return [dict(zip(self._outputs, rows, strict=True)) for rows in zip(*arrays, strict=True)]
 
 
 def stack_logits(outputs: Sequence[Outputs]) -> dict[str, npt.NDArray[np.float64]]:
@@ -182,13 +254,13 @@ def load_network(folder: Path) -> "DetenteModel":
     from detente.model import DetenteConfig, DetenteModel
 
     if (folder / WEIGHTS).is_file():
-        loaded = DetenteModel.from_pretrained(folder, attn_implementation="eager")
+        loaded = DetenteModel.from_pretrained(folder, attn_implementation="sdpa")
         assert isinstance(loaded, DetenteModel)
         return loaded
     if not (folder / QUANTISED).is_file():
         raise ArtifactError(f"{folder} has neither {WEIGHTS} nor {QUANTISED}: export the model again")
     config = DetenteConfig.from_pretrained(folder)
-    config.encoder._attn_implementation = "eager"
+    config.encoder._attn_implementation = "sdpa"
     network = DetenteModel(config)
     _restore(network, [folder / QUANTISED])
     return network
@@ -200,7 +272,7 @@ def load_attribution(folder: Path) -> "AttributionModel":
     from detente.model import DetenteConfig
 
     encoder = DetenteConfig.from_pretrained(folder).encoder
-    encoder._attn_implementation = "eager"
+    encoder._attn_implementation = "sdpa"
     network = AttributionModel(AttributionConfig(encoder=encoder))
     _restore(network, [folder / QUANTISED, folder / ATTRIBUTION_WEIGHTS])
     return network

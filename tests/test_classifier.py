@@ -110,7 +110,7 @@ def test_threads_give_the_same_scores(classifier: Classifier) -> None:
 
 
 def test_compute_logits_keeps_the_order(classifier: Classifier) -> None:
-    logits = classifier.compute_logits(STATEMENTS, batch_size=2)
+    logits = classifier.compute_logits(STATEMENTS)
     for i, statement in enumerate(STATEMENTS):
         for head, alone in classifier.compute_logits([statement]).items():
             np.testing.assert_array_equal(logits[head][i], alone[0])

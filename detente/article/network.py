@@ -75,12 +75,12 @@ class AttributionModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         self.targets = nn.Linear(hidden, len(LINKS) * config.link_size)
         self.post_init()
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> AttributionOutput:
-        """Logits for a padded batch.
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> AttributionOutput:
+        """Logits for a batch.
 
         Args:
             input_ids: (batch, seq) token ids, ``[CLS]`` first, those of capitalised words moved up by ``CAPITAL``.
-            attention_mask: (batch, seq) 1 for tokens, 0 for padding.
+            attention_mask: (batch, seq) 1 for tokens, 0 for padding; None if there is no padding.
         """
         is_capital = (input_ids >= CAPITAL).to(input_ids.dtype)
         words = self.encoder.get_input_embeddings()(input_ids - is_capital * CAPITAL)
@@ -92,7 +92,8 @@ class AttributionModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         pointers = self.pointers(hidden).view(split).transpose(1, 2)
         targets = self.targets(hidden).view(split).transpose(1, 2)
         links = pointers @ targets.transpose(2, 3) / self.config.link_size**0.5
-        links = links + (1.0 - attention_mask[:, None, None, :].to(links.dtype)) * -1e4
+        if attention_mask is not None:
+            links = links + (1.0 - attention_mask[:, None, None, :].to(links.dtype)) * -1e4
         return AttributionOutput(tags=self.tags(hidden).view(batch, seq, len(SPAN_KINDS), len(TAGS)), links=links)
 
 
