@@ -37,12 +37,20 @@ class Classifier:
     Make one with ``Classifier.from_pretrained()``. Safe to call from several threads.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, encoder: StatementEncoder, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        encoder: StatementEncoder,
+        runtime: Runtime,
+        threads: int | None = None,
+    ) -> None:
         """Joins the parts; ``from_pretrained`` is the usual way."""
         self.folder = folder
         self.manifest = manifest
         self._encoder = encoder
         self._runtime = runtime
+        self._threads = threads
         self._attributor: Attributor | None = None
         self._lock = Lock()
 
@@ -54,6 +62,7 @@ class Classifier:
         backend: Backend | None = None,
         device: str | None = None,
         revision: str | None = None,
+        threads: int | None = None,
     ) -> "Classifier":
         """Loads a model.
 
@@ -62,11 +71,14 @@ class Classifier:
             backend: ``onnx`` (CPU, needs no torch) or ``torch``; None picks ONNX where the folder has a graph.
             device: ``cpu``, ``cuda``, ...; None is the CPU.
             revision: Hub revision.
+            threads: Cores that ONNX takes, 1 or more; None takes those this process may use.
 
         Raises:
             ArtifactError: The folder is incomplete, changed, of another format, or cannot be had.
-            ValueError: Unknown backend, or a device that it cannot use.
+            ValueError: Unknown backend, a device that it cannot use, or no thread.
         """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, found {threads}")
         folder = resolve_folder(name, revision)
         manifest = read_manifest(folder)
         check_files(folder, manifest)
@@ -75,7 +87,8 @@ class Classifier:
             max_tokens=manifest.max_tokens,
             overlap_tokens=manifest.overlap_tokens,
         )
-        return cls(folder, manifest, encoder, open_runtime(folder, backend=backend, device=device))
+        runtime = open_runtime(folder, backend=backend, device=device, threads=threads)
+        return cls(folder, manifest, encoder, runtime, threads)
 
     @property
     def backend(self) -> Backend:
@@ -252,7 +265,7 @@ class Classifier:
         """
         with self._lock:
             if self._attributor is None:
-                runtime = open_attribution(self.folder, backend=self.backend, device=self.device)
+                runtime = open_attribution(self.folder, backend=self.backend, device=self.device, threads=self._threads)
                 settings = self.manifest.attribution
                 found, expected = (settings.get("spans"), settings.get("links")), ([*SPAN_KINDS], [*LINKS])
                 if found != expected:

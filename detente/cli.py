@@ -1,8 +1,10 @@
 """The command line: ``detente score``, ``explain``, ``read``, ``dyads`` and ``info``."""
 
+import datetime
 import json
 import sys
-from contextlib import ExitStack
+import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,7 +12,8 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn, track
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
@@ -19,50 +22,85 @@ from detente.article.documents import Document, load_documents
 from detente.article.ledger import Entry, find_copies, make_ledger, plot_dyad, read_ledger, write_ledger, write_rows
 from detente.article.reading import Reading
 from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
+from detente.batch import ModelChoice, Progress, score_files
 from detente.classifier import Classifier
+from detente.cluster import RayEngine
+from detente.inputs import is_table, read_rows
 from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
-from detente.table import TABLE_SUFFIXES, Row, open_writer, read_rows, score_rows, to_json, to_values
+from detente.table import Row, score_rows, to_json, to_values
 
 app = typer.Typer(help="Scores who is hostile to whom.", no_args_is_help=True, add_completion=False)
 console = Console()
 errors = Console(stderr=True)
 
 _STANCE_COLOURS = {"favour": "green", "neutral": "white", "against": "red"}
-_BATCH: Final = 64
+_TELL_EVERY_S: Final = 60
+
+
+class Engine(StrEnum):
+    """Where files are worked through."""
+
+    local = "local"
+    ray = "ray"
+
 
 Speaker = Annotated[str | None, typer.Option(help="Whose attitude is scored; leave out for the author.")]
 Counterpart = Annotated[str | None, typer.Option(help="Toward whom; leave out for whomever it is about.")]
 Model = Annotated[str | None, typer.Option(help="Folder or hub id; leave out for the shipped weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew, whatever -o holds.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; other than cpu needs detente[torch].")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use on the CPU; leave out for all.")]
+EngineName = Annotated[Engine, typer.Option(help="Score in this process, or on a Ray cluster.")]
+Address = Annotated[str | None, typer.Option(help="Of the Ray cluster; leave out to start one here.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Ray workers; leave out for as many as there is room for.")]
 
 
 @app.command()
 def score(
     source: Annotated[
-        str, typer.Argument(metavar="TEXT|FILE", help="A statement, or a .csv, .jsonl or .parquet file.")
+        str,
+        typer.Argument(
+            metavar="TEXT|FILE|DIR|ADDRESS",
+            help="A statement; a .csv, .tsv, .jsonl, .parquet or .arrow file, or a folder of them, also as an address.",
+        ),
     ],
     speaker: Speaker = None,
     counterpart: Counterpart = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where a file's scores go, .csv or .jsonl.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Where scores go: a file of these kinds, or a folder of Parquet files."),
+    ] = None,
     model: Model = None,
     as_json: AsJson = False,
+    overwrite: Overwrite = False,
+    device: Device = None,
+    threads: Threads = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
-    """Scores one statement, or every row of a file with the columns (or keys) text, speaker and counterpart.
+    """Scores one statement, or every row of a table with the columns (or keys) text, speaker and counterpart.
 
-    Other columns are kept. A row that cannot be scored is kept with its reason in the column "error". Without -o a
-    table is printed.
+    Other columns are kept. A row that cannot be scored is kept with its reason in the column "error", and listed in
+    OUT.errors.jsonl. A run that was stopped goes on when the same command is given again. Without -o a table is
+    printed.
     """
-    path = Path(source)
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        if not path.is_file():
-            raise StatementError(f"{path} is not there: give the path of an existing file")
-        _score_file(path, out, Classifier.from_pretrained(model), as_json)
+    if is_table(source):
+        if out is None:
+            _print_scores(source, Classifier.from_pretrained(model, device=device, threads=threads), as_json)
+            return
+        run = None if engine is Engine.local else RayEngine(address, workers)
+        choice = ModelChoice(model, device, threads)
+        with _ProgressBar("rows", out) as bar:
+            done = score_files(source, out, choice, overwrite=overwrite, on_progress=bar.show, run=run)
+        errors.print(f"{done.rows} rows, {done.failed} with an error, in {escape(str(out))}")
         return
     if out:
-        raise StatementError("-o goes with a .csv or .jsonl file: leave it out for a single statement")
+        raise StatementError("-o goes with a table, such as a .csv file: leave it out for a single statement")
     statement = Statement(source, speaker, counterpart)
-    found = Classifier.from_pretrained(model).score(statement)
+    found = Classifier.from_pretrained(model, device=device, threads=threads).score(statement)
     if as_json:
         print(json.dumps(found.to_dict()))
     else:
@@ -274,25 +312,59 @@ def _read_many(documents: list[Document], classifier: Classifier, out: Path) -> 
     )
 
 
-def _score_file(path: Path, out: Path | None, classifier: Classifier, as_json: bool) -> None:
-    rows = read_rows(path)
-    scored: list[tuple[Row, Score | str]] = []
-    with ExitStack() as stack:
-        write = stack.enter_context(open_writer(out, rows)) if out else None
-        for begin in track(range(0, len(rows), _BATCH), "scoring", console=errors, disable=not errors.is_terminal):
-            found = score_rows(rows[begin : begin + _BATCH], classifier.score_many)
-            scored += found
-            if write:
-                for row, result in found:
-                    write(to_values(row, result))
-    failed = sum(isinstance(result, str) for _, result in scored)
-    if out:
-        errors.print(f"{len(scored)} rows, {failed} with an error, in {escape(str(out))}")
-    elif as_json:
+def _print_scores(source: str, classifier: Classifier, as_json: bool) -> None:
+    scored = score_rows(read_rows(source), classifier.score_many)
+    if as_json:
         for row, result in scored:
             print(to_json(to_values(row, result)))
     else:
         console.print(_make_table(scored))
+
+
+class _ProgressBar:
+    """Shows how far a run is: a bar on a terminal, else a line a minute."""
+
+    def __init__(self, unit: str, out: Path) -> None:
+        self._unit = unit
+        self._out = out
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=errors,
+            disable=not errors.is_terminal,
+        )
+        self._task = self._bar.add_task("scoring", total=None, visible=False, rate="")
+        self._first: tuple[float, int] | None = None
+        self._told = time.monotonic()
+
+    def __enter__(self) -> "_ProgressBar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print(
+                f"stopped: what is done is kept; to go on towards {escape(str(self._out))}, give the same command"
+            )
+
+    def show(self, progress: Progress) -> None:
+        """Takes in how far the run is; the rate counts from the first call, as parts done before come at once."""
+        now = time.monotonic()
+        first, before = self._first = self._first or (now, progress.rows)
+        rate = (progress.rows - before) / max(now - first, 1e-3)
+        rate_text = f"{rate:,.0f} {self._unit}/s" if now > first else ""
+        self._bar.update(self._task, total=progress.all_rows, completed=progress.rows, visible=True, rate=rate_text)
+        if not errors.is_terminal and now - self._told >= _TELL_EVERY_S:
+            self._told = now
+            left = (progress.all_rows - progress.rows) / max(rate, 1e-3)
+            errors.print(
+                f"{progress.rows:,} of {progress.all_rows:,} {self._unit}, {progress.failed:,} with an error, "
+                f"{rate_text}, {datetime.timedelta(seconds=round(left))} left"
+            )
 
 
 def _make_table(scored: list[tuple[Row, Score | str]]) -> Table:

@@ -195,7 +195,7 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_runtime(folder: Path, *, backend: Backend | None, device: str | None) -> Runtime:
+def open_runtime(folder: Path, *, backend: Backend | None, device: str | None, threads: int | None = None) -> Runtime:
     """Makes the scoring network of a folder run.
 
     Args:
@@ -203,6 +203,7 @@ def open_runtime(folder: Path, *, backend: Backend | None, device: str | None) -
         backend: ``onnx``, ``torch``, or None: ONNX if the folder has a graph and no other device than the CPU is asked
             for.
         device: ``cpu``, ``cuda``, ``cuda:0`` ...; None is the CPU.
+        threads: Cores that ONNX takes; None takes those this process may use.
 
     Raises:
         ArtifactError: The folder lacks what the backend needs, or a package is missing.
@@ -220,11 +221,11 @@ def open_runtime(folder: Path, *, backend: Backend | None, device: str | None) -
             raise ArtifactError(
                 f"{folder} has no {ONNX}: run `python -m train.export {folder}`, or use backend='torch'"
             )
-        return OnnxRuntime(folder / ONNX)
+        return OnnxRuntime(folder / ONNX, threads=threads)
     return TorchRuntime(load_network(folder), device or "cpu")
 
 
-def open_attribution(folder: Path, *, backend: Backend, device: str) -> Runtime:
+def open_attribution(folder: Path, *, backend: Backend, device: str, threads: int | None = None) -> Runtime:
     """Makes the attribution network of a folder run, on the same backend as the scoring network.
 
     Raises:
@@ -236,7 +237,7 @@ def open_attribution(folder: Path, *, backend: Backend, device: str) -> Runtime:
             "add a trained one with `python -m train.export --attribution`"
         )
     if backend == "onnx":
-        return OnnxRuntime(folder / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS)
+        return OnnxRuntime(folder / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS, threads)
     return TorchRuntime(load_attribution(folder), device, ATTRIBUTION_OUTPUTS)
 
 

@@ -1,12 +1,10 @@
-"""Tables of statements: rows read from a file, scored, and written; a row that cannot be scored says why."""
+"""Rows of tables: what is scored of them, and how they are written; a row that cannot be scored says why."""
 
 import csv
+import io
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from detente.records import Score, Statement, StatementError
@@ -21,8 +19,8 @@ SCORE_COLUMNS: Final = (
     "needs_review",
 )
 ERROR_COLUMN: Final = "error"
-TABLE_SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
-_EXTRA_CELLS: Final = "\0extra"  # no CSV header holds it
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")
+DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +29,6 @@ class Row:
 
     values: dict[str, Any]
     problem: str = ""
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a .csv, .jsonl or .parquet file, which has a column (or key) ``text``, and may have others.
-
-    An input column that is called like a score keeps its values under its name and ``_input``.
-
-    Raises:
-        StatementError: The file is not there, is of another kind, or is broken as a whole.
-        ModuleNotFoundError: A Parquet file is given, and pyarrow is not installed.
-    """
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise StatementError(f"{path.name} must end in {', '.join(TABLE_SUFFIXES)}: save the table as one of these")
-    try:
-        return [_keep_input_names(row) for row in readers[path.suffix.lower()](path)]
-    except UnicodeDecodeError as error:
-        raise StatementError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
 
 
 def to_statement(row: Row) -> Statement | str:
@@ -81,18 +61,11 @@ def join_scores(
     return [(row, found if isinstance(found, str) else next(left)) for row, found in zip(rows, read, strict=True)]
 
 
-def _keep_input_names(row: Row) -> Row:
-    """An input column that is called like a score keeps its values under its name and ``_input``."""
-    taken = {*SCORE_COLUMNS, ERROR_COLUMN}
-    return Row({f"{key}_input" if key in taken else key: value for key, value in row.values.items()}, row.problem)
-
-
 def to_values(row: Row, result: Score | str) -> dict[str, Any]:
     """The columns of a scored row: those of the input, those of the score, and the reason why there is none."""
     if isinstance(result, str):
         return row.values | dict.fromkeys(SCORE_COLUMNS) | {ERROR_COLUMN: result}
-    values = result.to_dict()
-    return row.values | {name: values[name] for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
+    return row.values | {name: getattr(result, name) for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
 
 
 def to_json(values: dict[str, Any]) -> str:
@@ -100,64 +73,24 @@ def to_json(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, default=str)
 
 
-def _read_csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)  # a cell that is too long is an error of its row, not of the file
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, restkey=_EXTRA_CELLS)
-        if "text" not in (reader.fieldnames or ()):
-            found = ", ".join(reader.fieldnames or ()) or "nothing"
-            raise StatementError(f"{path} needs a header with the column text, found {found}")
-        for values in reader:
-            extra = values.pop(_EXTRA_CELLS, None)
-            many = (
-                f"line {reader.line_num} has {len(extra)} more cells than the header: quote the text" if extra else ""
-            )
-            yield Row(dict(values), many)
+def encode_header(suffix: str, columns: Sequence[str]) -> bytes:
+    """What a table of text begins with: the names of the columns for .csv and .tsv, nothing for .jsonl."""
+    if suffix == ".jsonl":
+        return b""
+    return encode_rows(suffix, columns, [dict(zip(columns, columns, strict=True))])
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield Row({"line": line.rstrip("\n")}, f"line {number} is not JSON: {error}")
-                continue
-            if isinstance(values, dict):
-                yield Row(values)
-            else:
-                yield Row({"line": values}, f"line {number} must be an object, found {type(values).__name__}")
+def encode_rows(suffix: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> bytes:
+    """Rows as text; a character that UTF-8 does not have is written as its escape.
 
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import read_table
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Parquet files need pyarrow: pip install 'detente[articles]'") from error
-    try:
-        rows = read_table(path).to_pylist()
-    except ArrowException as error:
-        raise StatementError(f"{path} is no Parquet file that can be read: {error}") from error
-    yield from map(Row, rows)
-
-
-@contextmanager
-def open_writer(path: Path, rows: Sequence[Row]) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Opens a .csv or .jsonl file; the CSV header holds the columns of all rows, then those of the scores."""
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise StatementError(f"{path} must end in .csv or .jsonl")
-    try:
-        stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        raise StatementError(f"{path} cannot be written: {error.strerror}; choose another place for -o") from error
-    with stream:
-        if path.suffix.lower() == ".jsonl":
-            yield lambda row: print(to_json(row), file=stream)
-            return
-        columns = dict.fromkeys([*(key for row in rows for key in row.values), *SCORE_COLUMNS, ERROR_COLUMN])
-        writer = csv.DictWriter(stream, list(columns))
-        writer.writeheader()
-        yield writer.writerow
+    Args:
+        suffix: .csv, .tsv or .jsonl.
+        columns: The columns of a .csv or .tsv file, in their order.
+        rows: Values by column.
+    """
+    stream = io.StringIO(newline="")
+    if suffix == ".jsonl":
+        stream.writelines(to_json(row) + "\n" for row in rows)
+    else:
+        csv.DictWriter(stream, columns, delimiter=DELIMITERS[suffix]).writerows(rows)
+    return stream.getvalue().encode("utf-8", "backslashreplace")

@@ -16,8 +16,18 @@ from fastapi import FastAPI, HTTPException, Request
 from detente import Score, Statement, StatementError, __version__
 from detente.article.documents import load_document
 from detente.article.ledger import plot_dyad, read_ledger
+from detente.inputs import read_rows
 from detente.labels import HEADS
-from detente.table import TABLE_SUFFIXES, join_scores, open_writer, read_rows, to_statement, to_values
+from detente.table import (
+    ERROR_COLUMN,
+    SCORE_COLUMNS,
+    TABLE_SUFFIXES,
+    encode_header,
+    encode_rows,
+    join_scores,
+    to_statement,
+    to_values,
+)
 from serve import render
 from serve.access import Caller
 from serve.batching import QueueFullError, StoppedError
@@ -193,15 +203,20 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             service, _ = await enter(request)
             rows = await asyncio.to_thread(read_rows, Path(path))
             yield render.show_progress(0, len(rows), 0, 0), "", hidden
-            with open_writer(out, rows) as write:
+            names = tuple(dict.fromkeys([*(n for row in rows for n in row.values), *SCORE_COLUMNS, ERROR_COLUMN]))
+            with out.open("wb") as stream:
+                stream.write(encode_header(suffix, names))
                 for begin in range(0, len(rows), _CHUNK_ROWS):
                     chunk = rows[begin : begin + _CHUNK_ROWS]
                     read = [to_statement(row) for row in chunk]
                     scores = await _score_patiently(service, [s for s in read if isinstance(s, Statement)])
-                    for number, (row, result) in enumerate(join_scores(chunk, read, scores), begin + 1):
-                        write(to_values(row, result))
-                        if isinstance(result, str):
-                            failures.append((number, result))
+                    scored = join_scores(chunk, read, scores)
+                    stream.write(encode_rows(suffix, names, [to_values(row, result) for row, result in scored]))
+                    failures += [
+                        (number, result)
+                        for number, (_, result) in enumerate(scored, begin + 1)
+                        if isinstance(result, str)
+                    ]
                     done = begin + len(chunk)
                     rate = done / max(time.monotonic() - began, 1e-3)
                     yield render.show_progress(done, len(rows), len(failures), rate), "", hidden
@@ -286,7 +301,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
                 "of a CSV names the columns. Other columns are kept. A row that cannot be scored says why and stops "
                 "no other."
             )
-            source = gr.File(label="CSV, JSONL or Parquet", file_types=list(TABLE_SUFFIXES), height=160)
+            source = gr.File(label="CSV, TSV, JSONL, Parquet or Arrow", file_types=list(TABLE_SUFFIXES), height=160)
             with gr.Row():
                 go_file = gr.Button("Score the file", variant="primary", elem_id="score-file")
                 cancel = gr.Button("Cancel", elem_id="cancel-file")

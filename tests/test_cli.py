@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import ROOT
 
-from detente import table
+from detente import inputs
 from detente.artifact import FORMAT_VERSION
 from detente.classifier import Classifier
 from detente.cli import main
@@ -215,7 +215,7 @@ def test_byte_order_mark_and_empty_file(run: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("none.csv",), "none.csv is not there: give the path of an existing file"),
-        (("News.", "-o", "out.csv"), "-o goes with a .csv or .jsonl file"),
+        (("News.", "-o", "out.csv"), "-o goes with a table"),
         (("News.", "--speaker", "Norway", "--counterpart", "Norway"), "both 'Norway'"),
         ((" ",), "text is empty"),
     ],
@@ -228,7 +228,7 @@ def test_errors_are_one_line(run: Run, arguments: tuple[str, ...], message: str)
 
 def test_output_of_another_kind_is_refused(run: Run, tmp_path: Path) -> None:
     result = run("score", str(write_csv(tmp_path / "in.csv")), "-o", str(tmp_path / "out.xlsx"))
-    assert result.code == 2 and "must end in .csv or .jsonl" in result.err
+    assert result.code == 2 and "must end in .csv, .tsv, .jsonl, .parquet, .arrow" in result.err
 
 
 def test_csv_without_the_column_is_refused(run: Run, tmp_path: Path) -> None:
@@ -236,11 +236,20 @@ def test_csv_without_the_column_is_refused(run: Run, tmp_path: Path) -> None:
     assert result.code == 2 and "needs a header with the column text, found words" in result.err
 
 
+@pytest.mark.parametrize(("name", "head"), [("in.csv", "text\nNews.\n"), ("in.jsonl", '{"text": "News."}\n')])
+def test_row_that_is_not_utf8_keeps_its_reason(run: Run, tmp_path: Path, name: str, head: str) -> None:
+    (tmp_path / name).write_bytes((head + '{"text": "Señor"}\n').encode("latin-1"))
+    good, bad = (json.loads(line) for line in run("score", str(tmp_path / name), "--json").out.splitlines())
+    assert good["error"] is None and good["stance_label"]
+    assert bad["error"] and "is not UTF-8: save the file as UTF-8" in bad["error"]
+    assert r"Se\xf1or" in (bad.get("line") or bad["text"])
+
+
 @pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
-def test_file_that_is_not_utf8_is_refused(run: Run, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes('text\n{"text": "Señor"}\n'.encode("latin-1"))
+def test_utf16_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('text\n{"text": "News."}\n', encoding="utf-16")
     result = run("score", str(tmp_path / name))
-    assert result.code == 2 and "UTF-8" in result.err
+    assert result.code == 2 and "is UTF-16: save it as UTF-8" in result.err
 
 
 def test_output_in_no_folder_is_refused(run: Run, tmp_path: Path) -> None:
@@ -275,4 +284,4 @@ def test_a_broken_parquet_file_is_said_to_be_one(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "in.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(StatementError, match="no Parquet file that can be read"):
-        table.read_rows(tmp_path / "in.parquet")
+        inputs.read_rows(tmp_path / "in.parquet")
