@@ -1,5 +1,6 @@
 """Files scored on a Ray cluster, with the same parts as in one process."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from detente.batch import Job, ModelChoice
 from detente.classifier import Classifier
+from detente.records import StatementError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,18 @@ class RayEngine:
         cores = 1 if on_gpu else model.threads or 1
         started = not ray.is_initialized()
         if started:
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+            try:
+                ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+            except ConnectionError as error:
+                raise StatementError(f"no Ray cluster answers at {self.address}: {error}") from error
         try:
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # ours is shown
             room = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1) // (1 if on_gpu else cores))
             spans = len(job.input.spans)
-            pool = ray.data.ActorPoolStrategy(size=max(1, min(self.workers or room, spans)))
+            most = max(1, min(self.workers or room, spans))
+            pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
             counted = ray.data.from_items(
                 [{"span": i} for i in range(spans)], override_num_blocks=max(1, spans)
             ).map_batches(

@@ -75,17 +75,18 @@ class Place:
             self._tidy()
             yield finished
             return
-        with explain_os_errors(self.parts), contextlib.ExitStack() as stack:
-            if self.out.is_dir() and not self.parts.exists() and self.manifest.exists():
-                self.out.replace(self.parts)  # a folder that was stopped just before it was called complete
-            self.parts.mkdir(exist_ok=True)
-            stack.enter_context(self._lock())
-            if overwrite:
-                self._clear()
-            for path in self.parts.glob(".*.tmp"):
-                path.unlink()
-            if not self.manifest.exists():
-                write_safely(self.manifest, _to_pretty_json({**description, "complete": False}))
+        with contextlib.ExitStack() as held:
+            with explain_os_errors(self.parts):
+                if self.out.is_dir() and not self.parts.exists() and self.manifest.exists():
+                    self.out.replace(self.parts)  # a folder that was stopped just before it was called complete
+                self.parts.mkdir(exist_ok=True)
+                held.enter_context(self._lock())
+                if overwrite:
+                    self._clear()
+                for path in self.parts.glob(".*.tmp"):
+                    path.unlink()
+                if not self.manifest.exists():
+                    write_safely(self.manifest, _to_pretty_json({**description, "complete": False}))
             yield None
 
     @contextlib.contextmanager
@@ -97,10 +98,11 @@ class Place:
             return
         held = os.open(self.parts, os.O_RDONLY)
         try:
-            flock(held, LOCK_EX | LOCK_NB)
+            try:
+                flock(held, LOCK_EX | LOCK_NB)
+            except BlockingIOError as error:
+                raise StatementError(f"another run is writing {self.out}: wait for it, or choose another -o") from error
             yield
-        except BlockingIOError as error:
-            raise StatementError(f"another run is writing {self.out}: wait for it, or choose another -o") from error
         finally:
             os.close(held)
 
