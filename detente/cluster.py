@@ -56,7 +56,7 @@ class RayEngine:
                 [{"span": i} for i in range(spans)], override_num_blocks=max(1, spans)
             ).map_batches(
                 _Worker,
-                fn_constructor_args=(job, ModelChoice(model.name, model.device, cores)),
+                fn_constructor_args=(job, ModelChoice(model.name, model.device, cores), os.getcwd()),
                 batch_size=1,
                 compute=pool,
                 num_cpus=cores,
@@ -72,7 +72,8 @@ class RayEngine:
 class _Worker:
     """An actor: one model, one span after another."""
 
-    def __init__(self, job: Job, model: ModelChoice) -> None:
+    def __init__(self, job: Job, model: ModelChoice, folder: str) -> None:
+        os.chdir(folder)  # paths mean here what they mean where the command was given
         self._job = job
         self._classifier = model.open()
 
