@@ -399,7 +399,7 @@ def cluster() -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     finally:
         for node in nodes:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(node.pid, signal.SIGTERM)
+                os.killpg(node.pid, signal.SIGKILL)
         for node in nodes:
             node.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
