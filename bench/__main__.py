@@ -2,7 +2,7 @@
 
 All take the same statements and an encoder of one shape (six layers, 384 wide): ours, the transformers pipeline (32 at
 once, unsorted, as it comes), torch by length, and the CrossEncoder of sentence-transformers on ONNX. They take turns,
-so that a machine that slows down slows all; the table has medians, the lowest and the highest. The ceiling is what integer
+so that a machine that slows down slows all; the table has medians, the lowest and the highest. The ceiling is what int8
 matrix products of the encoder's shapes alone would allow.
 """
 
