@@ -44,6 +44,7 @@ def measure_loss(
     weight: Tensor,
     head_weights: dict[str, float],
     label_smoothing: float = 0.0,
+    weight_sum: Tensor | None = None,
 ) -> Tensor:
     """Weighted sum of the three heads' losses, each a weighted mean over the rows that have the label.
 
@@ -55,6 +56,8 @@ def measure_loss(
         weight: (batch,) row weights, above 0.
         head_weights: Weight of each head.
         label_smoothing: Share of probability given to the other labels in the two categorical heads.
+        weight_sum: A scalar by which the weighted losses are divided; None for the sum of ``weight``. Processes that
+            share a batch pass the mean of their sums, so that the mean of their losses is that of the whole batch.
 
     Returns:
         A scalar; 0 where no row has any label.
@@ -68,10 +71,11 @@ def measure_loss(
     }
     present = {"stance": stance != MISSING, "sentiment": sentiment != MISSING, "hostility": hostility_low != MISSING}
     total = logits["stance"].new_zeros((), dtype=torch.float32)
+    divisor = weight.sum() if weight_sum is None else weight_sum
     for head, losses in rows.items():
         weights = weight * present[head]
         # The sum of all weights, not of the present ones, so that one rare label does not outweigh a batch.
-        total = total + head_weights[head] * (losses * weights).sum() / weight.sum()
+        total = total + head_weights[head] * (losses * weights).sum() / divisor
     return total
 
 

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from detente.artifact import CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
@@ -119,17 +121,32 @@ class _MultiTaskTrainer(Trainer):  # type: ignore[misc]  # the Trainer takes a l
     ) -> Any:
         labels = {key: value for key, value in inputs.items() if key not in ("input_ids", "attention_mask")}
         out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss = measure_loss(dict(out), **labels, head_weights=self.head_weights, label_smoothing=self.smoothing)
+        loss = measure_loss(
+            dict(out),
+            **labels,
+            head_weights=self.head_weights,
+            label_smoothing=self.smoothing,
+            weight_sum=self.accelerator.reduce(labels["weight"].sum(), reduction="mean"),
+        )
         return (loss, out) if return_outputs else loss
+
+    def _get_train_sampler(self, *arguments: Any, **options: Any) -> Any:
+        sampler = super()._get_train_sampler(*arguments, **options)
+        assert isinstance(sampler, LengthGroupedSampler)
+        sampler.batch_size = self.args.train_batch_size * self.accelerator.num_processes  # the order of one process
+        return sampler
 
 
 def finetune(config: RunConfig) -> Path:
     """Trains, saves and calibrates; returns the folder of the artifact.
 
-    A run that was killed resumes from its last checkpoint in ``config.output``.
+    A run that was killed resumes from its last checkpoint in ``config.output``. Several processes (``accelerate
+    launch``) share each batch and learn what one would, but for the last batch of an epoch, which they fill up with
+    rows of its beginning.
 
     Raises:
-        ValueError: The folder holds checkpoints of a run with another config, or a source has no rows.
+        ValueError: The processes cannot share a batch, the folder holds checkpoints of a run with another config, or a
+            source has no rows.
         ArtifactError: The base encoder cannot be had.
     """
     set_seed(config.seed)
@@ -151,7 +168,7 @@ def finetune(config: RunConfig) -> Path:
         args=TrainingArguments(
             output_dir=str(checkpoints),
             num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
+            per_device_train_batch_size=share_batch(settings.batch_size),
             warmup_steps=settings.warmup_ratio,
             lr_scheduler_type="linear",
             weight_decay=settings.weight_decay,
@@ -190,6 +207,18 @@ def finetune(config: RunConfig) -> Path:
         calibrate(folder, config)
         (output / "training.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def share_batch(batch_size: int) -> int:
+    """Rows of a batch for each process of ``accelerate launch``, which share it.
+
+    Raises:
+        ValueError: The processes cannot have equal shares.
+    """
+    processes = int(PartialState().num_processes)
+    if batch_size % processes:
+        raise ValueError(f"optimiser.batch_size is {batch_size}, which {processes} processes cannot share equally")
+    return batch_size // processes
 
 
 def claim_output(output: Path, config: RunConfig | AttributionRunConfig, *, resuming: bool) -> None:

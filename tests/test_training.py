@@ -3,15 +3,21 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from conftest import LEARNS, MakeConfig, make_rows
+from conftest import LEARNS, ROOT, MakeConfig, make_rows
 from safetensors.torch import load_file
 
 from detente import training
@@ -200,3 +206,45 @@ def test_average_refuses_what_does_not_match(trained: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="differ in base or sequence length"):
         average([trained, other], tmp_path / "average")
     assert not (tmp_path / "average").exists()
+
+
+def test_two_processes_learn_what_one_does(tiny_base: Path, corpus: Path, tmp_path: Path) -> None:
+    """60 rows in batches of 12, whole or in halves, without dropout."""
+    settings = {
+        "base.model": tiny_base,
+        "base.sha256": "null",
+        "data.train": corpus / "train.parquet",
+        "data.validation": corpus / "validation.parquet",
+        "data.weights": "{invented: 1.0, partial: 0.5}",
+        "optimiser.epochs": 20,
+        "optimiser.batch_size": 12,
+        "optimiser.dropout": "0.0",
+        "optimiser.encoder_dropout": "0.0",
+        "optimiser.save_steps": 500,
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    accelerate = [str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_machines", "1"]
+    two = [*accelerate, "--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    losses, weights = [], []
+    for name, start in (("one", [sys.executable]), ("two", [*two, "--main_process_port", str(port)])):
+        pairs = [f"{key}={value}" for key, value in {**settings, "output": tmp_path / name}.items()]
+        options = [part for pair in pairs for part in ("--set", pair)]
+        command = [*start, "-m", "train.finetune", "--config", "configs/tiny.yaml", *options]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        history = json.loads((tmp_path / name / "training.json").read_text(encoding="utf-8"))
+        losses.append([row.get("loss", row.get("train_loss")) for row in history])
+        weights.append(load_file(tmp_path / name / "model" / WEIGHTS))
+    assert len(losses[0]) == 3 and losses[1] == pytest.approx(losses[0], rel=1e-4)
+    for name, values in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], values, atol=1e-3, err_msg=name)
+
+
+def test_batch_that_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PartialState", lambda: SimpleNamespace(num_processes=3))
+    assert training.share_batch(12) == 4
+    with pytest.raises(ValueError, match="batch_size is 8, which 3 processes cannot share equally"):
+        training.share_batch(8)
