@@ -98,7 +98,9 @@ def score(
         errors.print(f"{done.rows} rows, {done.failed} with an error, in {escape(str(out))}")
         return
     if out:
-        raise StatementError("-o goes with a table, such as a .csv file: leave it out for a single statement")
+        raise StatementError(
+            f"-o goes with a table, and {source!r} is no table, folder or address: check the path, or leave -o out"
+        )
     statement = Statement(source, speaker, counterpart)
     found = Classifier.from_pretrained(model, device=device, threads=threads).score(statement)
     if as_json:
