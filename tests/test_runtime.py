@@ -3,15 +3,25 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from detente.artifact import ONNX, QUANTISED, WEIGHTS, ArtifactError, hash_file, read_manifest
 from detente.classifier import Classifier
 from detente.encoding import StatementEncoder, load_tokenizer
 from detente.records import Statement
-from detente.runtime import Runtime, find_base, load_network, open_runtime, stack_logits
+from detente.runtime import (
+    Runtime,
+    TorchRuntime,
+    find_base,
+    group_by_length,
+    load_network,
+    open_runtime,
+    stack_logits,
+)
 
 TORCH_TOLERANCE = 1e-5
 INT8_TOLERANCE = 0.05
@@ -148,3 +158,49 @@ def test_package_with_another_base_does_not_stop_the_search(carry: Callable[[str
     carry("other_base")
     with pytest.raises(ArtifactError, match="the hub did not give it out"):
         find_base("nobody/no-such-base", None, "0" * 64, "other_base")
+
+
+class ScarceNetwork(torch.nn.Module):
+    """Has memory for so many tokens at once; the logits are the mean and the length of each sequence."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.sizes: list[int] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        self.sizes.append(input_ids.numel())
+        if input_ids.numel() > self.tokens:
+            raise torch.OutOfMemoryError("out of memory")
+        length = attention_mask.sum(1)
+        return SimpleNamespace(out=torch.stack([(input_ids * attention_mask).sum(1) / length, length], dim=1))
+
+
+def test_batch_that_does_not_fit_is_run_in_smaller_ones(caplog: pytest.LogCaptureFixture) -> None:
+    network = ScarceNetwork(100)
+    runtime = TorchRuntime(network, "cpu", ["out"])  # type: ignore[arg-type]  # what it needs of a network
+    sequences = [[i + 1] * (3 + i % 40) for i in range(60)]
+    found = runtime.run(sequences)
+    assert [(output["out"][0], output["out"][1]) for output in found] == [(s[0], len(s)) for s in sequences]
+    assert "out of memory on cpu: batches of" in caplog.text
+    failures = sum(size > 100 for size in network.sizes)
+    assert 0 < failures < 10
+    network.sizes.clear()
+    runtime.run(sequences)
+    assert max(network.sizes) <= 100, "later batches are as small"
+
+
+def test_sequence_that_does_not_fit_alone_is_an_error() -> None:
+    runtime = TorchRuntime(ScarceNetwork(10), "cpu", ["out"])  # type: ignore[arg-type]  # likewise
+    with pytest.raises(torch.OutOfMemoryError):
+        runtime.run([[1] * 50])
+
+
+def test_groups_have_one_length_and_hold_every_sequence_once() -> None:
+    sequences = [[0] * (i * 7 % 23 + 1) for i in range(200)]
+    batches = group_by_length(sequences, 40)
+    assert sorted(i for batch in batches for i in batch) == list(range(200))
+    assert all(len({len(sequences[i]) for i in batch}) == 1 for batch in batches)
+    assert all(len(batch) == 1 or len(batch) * len(sequences[batch[0]]) <= 40 for batch in batches)
+    coarse = group_by_length(sequences, 40, step=8)
+    assert all(len({-(-len(sequences[i]) // 8) for i in batch}) == 1 for batch in coarse)
