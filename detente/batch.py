@@ -19,9 +19,9 @@ from typing import Any, Final
 from detente import __version__
 from detente.artifact import QUANTISED, WEIGHTS
 from detente.classifier import Classifier
-from detente.inputs import ARROW_SUFFIXES, Input, read_span, scan
+from detente.inputs import ARROW_SUFFIXES, Input, read_span, scan, take_fingerprint
 from detente.outputs import Form, Place, check_output, make_form, write_safely
-from detente.records import Score
+from detente.records import Score, StatementError
 from detente.table import ERROR_COLUMN, Row, score_rows, to_json, to_values
 
 _WORKERS: Final = 2  # while one part is read or written, the other runs
@@ -131,7 +131,7 @@ def score_files(
         model: None for the shipped weights.
         overwrite: Begin anew, whatever is there.
         on_progress: Told after each part.
-        run: Runs the spans of a job; None for this process, see ``cluster.run_on_ray`` for others.
+        run: Runs the spans of a job; None for this process, see ``cluster.RayEngine`` for others.
 
     Returns:
         How it ended: all rows, and those without a score.
@@ -140,7 +140,7 @@ def score_files(
         StatementError: The input cannot be read, was changed, or the output belongs to another run or cannot be
             written. Nothing that is there was spoiled, and parts that are done are kept.
     """
-    suffix = check_output(out)
+    suffix = check_output(out, str(address))
     model = model or ModelChoice()
     classifier = model.open()
     found = scan(address, columns=suffix != ".jsonl")
@@ -164,6 +164,8 @@ def score_files(
             rows, failed = rows + done, failed + bad
             on_progress(Progress(rows, found.rows, failed))
         assert rows == found.rows, f"{rows} of {found.rows} rows were scored"
+        if changed := [file.path for file in found.files if take_fingerprint(file.path) != file.fingerprint]:
+            raise StatementError(f"{changed[0]} was changed while it was scored: start again with --overwrite")
         place.finish(form, {**description, "complete": True, "failed": failed})
     return Progress(rows, found.rows, failed)
 

@@ -64,6 +64,8 @@ class RayEngine:
             )
             for row in counted.iter_rows():
                 yield int(row["rows"]), int(row["failed"])
+        except ray.exceptions.RayError as error:
+            raise StatementError(f"the Ray workers stopped: {error.__cause__ or error}") from error
         finally:
             if started:
                 ray.shutdown()

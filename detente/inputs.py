@@ -143,7 +143,7 @@ def scan(address: str | Path, *, columns: bool = True) -> Input:
         else:
             found, stretches = _scan_text(path, suffix, columns)
         _check_names(path, [rename(name) for name in (*found, *partition)])
-        files.append(InputFile(path, suffix, _take_fingerprint(path), found, partition))
+        files.append(InputFile(path, suffix, take_fingerprint(path), found, partition))
         spans += [Span(len(files) - 1, *stretch) for stretch in stretches]
     return Input(tuple(files), tuple(spans), tuple(ignored))
 
@@ -249,7 +249,7 @@ def _open(path: str) -> "BufferedReader":
         raise StatementError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _take_fingerprint(path: str) -> str:
+def take_fingerprint(path: str) -> str:
     """SHA-256 of a local file; of a remote one, which would have to come here, what the store knows of its content."""
     if "://" in path:
         store, inside = _open_store(path)

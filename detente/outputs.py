@@ -75,6 +75,8 @@ class Place:
             self._tidy()
             yield finished
             return
+        if self.out.is_dir() and not all(p.name.startswith(("part-", "_errors-")) for p in self.out.iterdir()):
+            raise StatementError(f"{self.out} holds files that no run made, and is left alone: choose another -o")
         with contextlib.ExitStack() as held:
             with explain_os_errors(self.parts):
                 if self.out.is_dir() and not self.parts.exists() and self.manifest.exists():
@@ -178,14 +180,20 @@ def _to_pretty_json(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def check_output(out: Path) -> str:
-    """The ending of OUT; empty for a folder."""
+def check_output(out: Path, address: str) -> str:
+    """The ending of OUT; empty for a folder.
+
+    Raises:
+        StatementError: OUT cannot be written, or lies in the input.
+    """
     if "://" in str(out):
         raise StatementError(f"{out} must be a path of this machine, such as a mounted folder: then copy it there")
     suffix = out.suffix.lower()
     if suffix and suffix not in TABLE_SUFFIXES:
         expected = ", ".join(TABLE_SUFFIXES)
         raise StatementError(f"{out} must end in {expected}, or in nothing for a folder of Parquet files")
+    if "://" not in address and out.resolve().is_relative_to(Path(address).resolve()):
+        raise StatementError(f"{out} lies in the input {address}, of which it would become a part: choose another -o")
     if not out.parent.is_dir():
         raise StatementError(f"{out.parent} is no folder: make it first, or choose another -o")
     return suffix

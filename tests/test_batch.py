@@ -274,6 +274,37 @@ def test_file_of_somebody_else_is_not_overwritten(tmp_path: Path, model: ModelCh
     assert out.read_text(encoding="utf-8") == "my own work"
 
 
+def test_output_in_the_input_is_refused(tmp_path: Path, model: ModelChoice) -> None:
+    source = write(tmp_path / "in" / "a.csv")
+    before = source.read_bytes()
+    for address, out in ((source, source), (source.parent, source.parent / "out.csv"), (source.parent, source.parent)):
+        with pytest.raises(StatementError, match="lies in the input"):
+            score_files(address, out, model, overwrite=True)
+    assert source.read_bytes() == before and len(list(source.parent.iterdir())) == 1
+
+
+def test_folder_with_other_files_is_not_overwritten(tmp_path: Path, model: ModelChoice) -> None:
+    source, out = write(tmp_path / "in.csv"), tmp_path / "thesis"
+    out.mkdir()
+    (out / "chapter.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(StatementError, match="holds files that no run made"):
+        score_files(source, out, model, overwrite=True)
+    assert (out / "chapter.txt").read_text(encoding="utf-8") == "years of work"
+    assert {p.name for p in tmp_path.iterdir()} == {"in.csv", "thesis"}
+
+
+def test_input_that_changes_meanwhile_is_noticed(tmp_path: Path, model: ModelChoice) -> None:
+    source, out = write(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+
+    def append(_: Progress) -> None:
+        with source.open("a", encoding="utf-8") as stream:
+            stream.write('{"text": "More news."}\n')
+
+    with pytest.raises(StatementError, match=r"in\.jsonl was changed while it was scored"):
+        score_files(source, out, model, on_progress=append)
+    assert not out.exists()
+
+
 def test_two_runs_at_once_are_refused(tmp_path: Path, model: ModelChoice) -> None:
     source, out = write(tmp_path / "in.csv"), tmp_path / "out.csv"
 
