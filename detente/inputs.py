@@ -7,6 +7,7 @@ process or after an interruption: a span of text begins at a byte, one of Parque
 import csv
 import hashlib
 import json
+import os.path
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,6 @@ NEEDED_COLUMNS: Final = ("text", "speaker", "counterpart")
 ARROW_SUFFIXES: Final = (".parquet", ".arrow")
 _MOST_RECORD_CHARS: Final = 10_000_000
 _EXTRA_CELLS: Final = "\0extra"  # no CSV header holds it
-_LONGEST_PATH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,8 @@ def rename(column: str) -> str:
 def is_table(source: str) -> bool:
     """Whether this names a table, a folder or an address, and is no statement."""
     is_address = "://" in source and not any(c.isspace() for c in source)
-    return (
-        is_address or source.lower().endswith(TABLE_SUFFIXES) or (len(source) < _LONGEST_PATH and Path(source).is_dir())
-    )
+    # os.path's own test, as that of pathlib raises for a text longer than a file name may be
+    return is_address or source.lower().endswith(TABLE_SUFFIXES) or os.path.isdir(source)
 
 
 def scan(address: str | Path, *, columns: bool = True) -> Input:

@@ -83,6 +83,12 @@ def test_score_text_as_json_is_what_python_says(run: Run, classifier: Classifier
     assert json.loads(result.out) == json.loads(json.dumps(classifier.score(TEXT, "Norway", "Canada").to_dict()))
 
 
+@pytest.mark.parametrize("words", [60, 1500])
+def test_text_longer_than_a_file_name(run: Run, words: int) -> None:
+    result = run("score", "lies " * words, "--json")
+    assert result.code == 0 and json.loads(result.out)["stance_label"]
+
+
 def test_score_text_prints_a_table(run: Run, classifier: Classifier) -> None:
     result = run("score", TEXT, "--speaker", "Norway", "--counterpart", "Canada")
     assert result.code == 0
