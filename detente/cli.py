@@ -87,6 +87,8 @@ def score(
     OUT.errors.jsonl. A run that was stopped goes on when the same command is given again. Without -o a table is
     printed.
     """
+    if engine is Engine.local and (address is not None or workers is not None):
+        raise StatementError("--address and --workers go with --engine ray: add it, or leave them out")
     if is_table(source):
         if out is None:
             _print_scores(source, Classifier.from_pretrained(model, device=device, threads=threads), as_json)

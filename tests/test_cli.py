@@ -221,6 +221,7 @@ def test_byte_order_mark_and_empty_file(run: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("none.csv",), "none.csv is not there: give the path of an existing file"),
+        (("in.csv", "-o", "out.csv", "--workers", "2"), "--address and --workers go with --engine ray"),
         (("News.", "-o", "out.csv"), "-o goes with a table"),
         (("News.", "--speaker", "Norway", "--counterpart", "Norway"), "both 'Norway'"),
         ((" ",), "text is empty"),
