@@ -9,20 +9,29 @@ docs/decisions/0010-files.md.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from detente import __version__
 from detente.artifact import QUANTISED, WEIGHTS
 from detente.classifier import Classifier
-from detente.inputs import ARROW_SUFFIXES, Input, read_span, scan, take_fingerprint
-from detente.outputs import Form, Place, check_output, make_form, write_safely
-from detente.records import Score, StatementError
-from detente.table import ERROR_COLUMN, Row, score_rows, to_json, to_values
+from detente.inputs import ARROW_SUFFIXES, Chunk, Input, InputFile, read_span, scan, take_fingerprint
+from detente.outputs import (
+    Form,
+    Place,
+    check_output,
+    find_output_suffix,
+    join_parts,
+    make_form,
+    write_safely,
+    writing,
+)
+from detente.records import StatementError
+from detente.table import ERROR_COLUMN, encode_rows, score_rows, to_values
 
 _WORKERS: Final = 2  # while one part is read or written, the other runs
 
@@ -56,82 +65,194 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """What is made of some rows.
+
+    Attributes:
+        content: A part, as bytes.
+        problems: What the errors file says of the rows without a result: number of the row, file, reason.
+    """
+
+    content: bytes
+    problems: list[dict[str, Any]]
+
+
+class Work(Protocol):
+    """What is made of rows; it travels to other processes."""
+
+    @property
+    def part_name(self) -> str:
+        """Name of a part, with places for the number of its span and its own within that."""
+
+    @property
+    def with_tables(self) -> bool:
+        """Whether Arrow tables are wanted beside the rows."""
+
+    def run(self, chunk: Chunk, file: InputFile, first_row: int, classifier: Classifier) -> Made:
+        """Makes a part.
+
+        Args:
+            chunk: The rows.
+            file: Where they come from.
+            first_row: Number of the first among all rows, from 1.
+            classifier: The model.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Rows become scored rows.
+
+    Attributes:
+        form: Of the parts.
+    """
+
+    form: Form
+
+    @property
+    def part_name(self) -> str:
+        """See ``Work``."""
+        return "part-{:06d}-{:05d}" + self.form.suffix
+
+    @property
+    def with_tables(self) -> bool:
+        """See ``Work``."""
+        return self.form.schema is not None
+
+    def run(self, chunk: Chunk, file: InputFile, first_row: int, classifier: Classifier) -> Made:
+        """See ``Work``."""
+        results = score_rows(chunk.rows, classifier.score_many)
+        problems = [
+            {"row": row, "file": file.path, ERROR_COLUMN: result}
+            for row, (_, result) in enumerate(results, first_row)
+            if isinstance(result, str)
+        ]
+        return Made(self.form.encode([to_values(row, result) for row, result in results], chunk.table), problems)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What a worker needs to know, also in another process.
 
     Attributes:
         input: The input and its spans.
         first_rows: Number of rows before each span.
-        form: Of the parts.
+        work: What is made of them.
         folder: Where the parts go.
     """
 
     input: Input
     first_rows: tuple[int, ...]
-    form: Form
+    work: Work
     folder: Path
 
     def run_span(self, index: int, classifier: Classifier) -> Iterator[tuple[int, int]]:
-        """Scores a span, part by part; parts that are there already are left alone.
+        """Works through a span, part by part; parts that are there already are left alone.
 
         Yields:
-            Rows of a part, and how many of them have no score.
+            Rows of a part, and how many of them have no result.
         """
         span = self.input.spans[index]
-        is_text = self.input.files[span.file].suffix not in ARROW_SUFFIXES
-        if is_text and self._name_part(index, 0).exists():  # one part, which need not be read again
-            yield span.rows, self._count_failed(index, 0)
+        file = self.input.files[span.file]
+        if file.suffix not in ARROW_SUFFIXES and self._name_part(index, 0).exists():
+            yield span.rows, self._count_failed(index, 0)  # one part, which need not be read again
             return
-        first = self.first_rows[index]
-        for number, chunk in enumerate(read_span(self.input, span, tables=self.form.schema is not None)):
+        first_row = self.first_rows[index] + 1
+        for number, chunk in enumerate(read_span(self.input, span, tables=self.work.with_tables)):
             part = self._name_part(index, number)
             if not part.exists():
-                results = score_rows(chunk.rows, classifier.score_many)
-                self._write_errors(index, number, first, results)
-                rows = [to_values(row, result) for row, result in results]
-                write_safely(part, self.form.encode(rows, chunk.table))
+                made = self.work.run(chunk, file, first_row, classifier)
+                if made.problems:
+                    write_safely(self._name_errors(index, number), encode_rows(".jsonl", (), made.problems))
+                write_safely(part, made.content)
             yield len(chunk.rows), self._count_failed(index, number)
-            first += len(chunk.rows)
+            first_row += len(chunk.rows)
 
     def _name_part(self, index: int, number: int) -> Path:
-        return self.folder / f"part-{index:06d}-{number:05d}{self.form.suffix}"
+        return self.folder / self.work.part_name.format(index, number)
 
     def _name_errors(self, index: int, number: int) -> Path:
         return self.folder / f"_errors-{index:06d}-{number:05d}.jsonl"
-
-    def _write_errors(self, index: int, number: int, first: int, results: Sequence[tuple[Row, Score | str]]) -> None:
-        path = self.input.files[self.input.spans[index].file].path
-        lines = [
-            to_json({"row": row, "file": path, ERROR_COLUMN: result})
-            for row, (_, result) in enumerate(results, first + 1)
-            if isinstance(result, str)
-        ]
-        if lines:
-            write_safely(self._name_errors(index, number), ("\n".join(lines) + "\n").encode())
 
     def _count_failed(self, index: int, number: int) -> int:
         path = self._name_errors(index, number)
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def score_files(
-    address: str | Path,
-    out: Path,
-    model: ModelChoice | None = None,
-    *,
-    overwrite: bool = False,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    run: "Callable[[Job, ModelChoice, Classifier], Iterator[tuple[int, int]]] | None" = None,
-) -> Progress:
+Engine = Callable[[Job, ModelChoice, Classifier], Iterator[tuple[int, int]]]
+"""Runs the spans of a job, and gives for each part its rows and how many of them have no result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How files are worked through.
+
+    Attributes:
+        model: Which model, and where.
+        overwrite: Begin anew, whatever is there.
+        on_progress: Told after each part.
+        engine: Runs the spans; None for this process, see ``cluster.RayEngine`` for others.
+    """
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    overwrite: bool = False
+    on_progress: Callable[[Progress], None] = lambda _: None
+    engine: Engine | None = None
+
+    def finish(
+        self,
+        found: Input,
+        work: Work,
+        place: Place,
+        made_by: Mapping[str, Any],
+        classifier: Classifier,
+        join: Callable[[], Mapping[str, int]],
+    ) -> Mapping[str, int]:
+        """Does what is left to do, which is nothing if it is complete.
+
+        Args:
+            found: The input.
+            work: What is made of it.
+            place: Where it goes.
+            made_by: Package, model and settings.
+            classifier: The model, opened.
+            join: See ``Place.finish``.
+
+        Returns:
+            See ``Place.finish``.
+
+        Raises:
+            StatementError: See ``score_files``.
+        """
+        description = {
+            "made_by": made_by,
+            "output": "folder" if place.is_folder else place.out.suffix.lower(),
+            "rows": found.rows,
+            "files": [asdict(file) for file in found.files],
+            "ignored": list(found.ignored),
+        }
+        with place.claim(description, overwrite=self.overwrite) as finished:
+            if finished is not None:
+                return finished
+            first_rows = tuple(accumulate((span.rows for span in found.spans), initial=0))
+            job = Job(found, first_rows, work, place.parts)
+            rows = failed = 0
+            for done, bad in (self.engine or _run_here)(job, self.model, classifier):
+                rows, failed = rows + done, failed + bad
+                self.on_progress(Progress(rows, found.rows, failed))
+            assert rows == found.rows, f"{rows} of {found.rows} rows were worked through"
+            if changed := [file.path for file in found.files if take_fingerprint(file.path) != file.fingerprint]:
+                raise StatementError(f"{changed[0]} was changed while it was read: start again with --overwrite")
+            return place.finish(description, failed, join)
+
+
+def score_files(address: str | Path, out: Path, run: Run | None = None) -> Progress:
     """Scores every row of a table or of a folder of tables.
 
     Args:
         address: See ``inputs.scan``.
         out: A .csv, .tsv, .jsonl, .parquet or .arrow file, or a name without ending for a folder of Parquet files.
-        model: None for the shipped weights.
-        overwrite: Begin anew, whatever is there.
-        on_progress: Told after each part.
-        run: Runs the spans of a job; None for this process, see ``cluster.RayEngine`` for others.
+        run: None for the shipped weights, in this process.
 
     Returns:
         How it ended: all rows, and those without a score.
@@ -140,34 +261,23 @@ def score_files(
         StatementError: The input cannot be read, was changed, or the output belongs to another run or cannot be
             written. Nothing that is there was spoiled, and parts that are done are kept.
     """
-    suffix = check_output(out, str(address))
-    model = model or ModelChoice()
-    classifier = model.open()
+    suffix = find_output_suffix(out)
+    check_output(out, str(address))
+    run = run or Run()
+    classifier = run.model.open()
     found = scan(address, columns=suffix != ".jsonl")
-    provenance = describe_model(classifier)
-    form = make_form(suffix or ".parquet", found, provenance)
-    description = {
-        "made_by": provenance,
-        "output": suffix or "folder",
-        "rows": found.rows,
-        "files": [asdict(file) for file in found.files],
-        "ignored": list(found.ignored),
-    }
-    place = Place(out)
-    with place.claim(description, overwrite=overwrite) as finished:
-        if finished is not None:
-            return Progress(found.rows, found.rows, int(finished))
-        first_rows = tuple(accumulate((span.rows for span in found.spans), initial=0))
-        job = Job(found, first_rows, form, place.parts)
-        rows = failed = 0
-        for done, bad in (run or _run_here)(job, model, classifier):
-            rows, failed = rows + done, failed + bad
-            on_progress(Progress(rows, found.rows, failed))
-        assert rows == found.rows, f"{rows} of {found.rows} rows were scored"
-        if changed := [file.path for file in found.files if take_fingerprint(file.path) != file.fingerprint]:
-            raise StatementError(f"{changed[0]} was changed while it was scored: start again with --overwrite")
-        place.finish(form, {**description, "complete": True, "failed": failed})
-    return Progress(rows, found.rows, failed)
+    made_by = describe_model(classifier)
+    form = make_form(suffix or ".parquet", found, made_by)
+    place = Place(out, is_folder=not suffix)
+
+    def join() -> dict[str, int]:
+        if suffix:
+            with writing(out) as stream:
+                join_parts(stream, sorted(place.parts.glob(f"part-*{suffix}")), form)
+        return {}
+
+    end = run.finish(found, Scoring(form), place, made_by, classifier, join)
+    return Progress(found.rows, found.rows, end["failed"])
 
 
 def describe_model(classifier: Classifier) -> dict[str, Any]:

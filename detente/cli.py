@@ -1,30 +1,32 @@
 """The command line: ``detente score``, ``explain``, ``read``, ``dyads`` and ``info``."""
 
 import datetime
+import itertools
 import json
 import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from detente import __version__
 from detente.article.documents import Document, load_documents
-from detente.article.ledger import Entry, find_copies, make_ledger, plot_dyad, read_ledger, write_ledger, write_rows
+from detente.article.ledger import Entry, plot_dyad, read_ledger
 from detente.article.reading import Reading
 from detente.artifact import FORMAT_VERSION, ArtifactError, find_shipped
-from detente.batch import ModelChoice, Progress, score_files
+from detente.batch import ModelChoice, Progress, Run, score_files
 from detente.classifier import Classifier
 from detente.cluster import RayEngine
+from detente.collection import read_files
 from detente.inputs import is_table, read_rows
 from detente.labels import HOSTILITY_LEVELS, MAX_LEVEL
 from detente.records import Explanation, Score, Statement, StatementError, WordWeight
@@ -52,7 +54,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin anew, whatever -o holds.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; other than cpu needs detente[torch].")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use on the CPU; leave out for all.")]
-EngineName = Annotated[Engine, typer.Option(help="Score in this process, or on a Ray cluster.")]
+EngineName = Annotated[Engine, typer.Option(help="Work in this process, or on a Ray cluster.")]
 Address = Annotated[str | None, typer.Option(help="Of the Ray cluster; leave out to start one here.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Ray workers; leave out for as many as there is room for.")]
 
@@ -87,16 +89,13 @@ def score(
     OUT.errors.jsonl. A run that was stopped goes on when the same command is given again. Without -o a table is
     printed.
     """
-    if engine is Engine.local and (address is not None or workers is not None):
-        raise StatementError("--address and --workers go with --engine ray: add it, or leave them out")
+    run_on = _find_engine(engine, address, workers)
     if is_table(source):
         if out is None:
             _print_scores(source, Classifier.from_pretrained(model, device=device, threads=threads), as_json)
             return
-        run = None if engine is Engine.local else RayEngine(address, workers)
-        choice = ModelChoice(model, device, threads)
-        with _ProgressBar("rows", out) as bar:
-            done = score_files(source, out, choice, overwrite=overwrite, on_progress=bar.show, run=run)
+        with _ProgressBar("scoring", "rows", out) as bar:
+            done = score_files(source, out, Run(ModelChoice(model, device, threads), overwrite, bar.show, run_on))
         errors.print(f"{done.rows} rows, {done.failed} with an error, in {escape(str(out))}")
         return
     if out:
@@ -132,34 +131,55 @@ def explain(
 @app.command()
 def read(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|DIR|-", help="A .txt, .md, .html or .jsonl file, a folder, or - for stdin.")
+        str,
+        typer.Argument(
+            metavar="FILE|DIR|ADDRESS|-",
+            help="A .txt, .md or .html file, a table with text, id and date, a folder of these, or - for stdin.",
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the tables of statements and dyads by day.")
+        Path | None, typer.Option("-o", "--out", help="Folder for the tables of articles, statements and dyads by day.")
     ] = None,
     date: Annotated[str | None, typer.Option(help="Date of a single article, YYYY-MM-DD.")] = None,
     model: Model = None,
     as_json: AsJson = False,
+    overwrite: Overwrite = False,
+    device: Device = None,
+    threads: Threads = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Finds who says what about whom in articles, and scores it.
 
-    One article is printed with its statements and dyads. Many need -o: statements and a ledger of dyads by day, as
-    JSONL and Parquet. An article that cannot be read is listed with its reason, and never stops the others.
+    One article is printed with its statements and dyads. Many need -o: their statements and a ledger of dyads by day,
+    as JSONL and Parquet. An article that cannot be read is listed with its reason, and never stops the others. A run
+    that was stopped goes on when the same command is given again.
     """
-    documents = [Document("stdin", sys.stdin.read())] if source == "-" else list(load_documents(Path(source)))
-    if out is None and len(documents) > 1:
-        raise StatementError(f"{source} has {len(documents)} articles: name a folder for the tables with -o")
-    classifier = Classifier.from_pretrained(model)
-    if out is None:
-        if documents[0].problem:
-            raise StatementError(f"{documents[0].id}: {documents[0].problem}")
-        found = classifier.read(documents[0].text, date or documents[0].date)
-        if as_json:
-            print(json.dumps(found.to_dict(), ensure_ascii=False))
-        else:
-            _print_reading(found)
+    choice = ModelChoice(model, device, threads)
+    run_on = _find_engine(engine, address, workers)
+    if out is not None:
+        if source == "-" or date is not None:
+            raise StatementError("stdin and --date go with a single article, which is printed: leave -o out")
+        with _ProgressBar("reading", "articles", out) as bar:
+            done = read_files(source, out, Run(choice, overwrite, bar.show, run_on))
+        errors.print(
+            f"{done.articles} articles: {done.failed} with an error, {done.copies} copies of another, {done.notices} "
+            f"with a notice; {done.statements} statements, {done.entries} dyads by day in {escape(str(out))}"
+        )
         return
-    _read_many(documents, classifier, out)
+    given = iter([Document("stdin", sys.stdin.read())]) if source == "-" else load_documents(source)
+    documents = list(itertools.islice(given, 2))
+    if len(documents) != 1:
+        raise StatementError(f"{source} has {'several articles' if documents else 'no article'}: name a folder with -o")
+    (document,) = documents
+    if document.problem:
+        raise StatementError(f"{document.id}: {document.problem}")
+    found = choice.open().read(document.text, date or document.date)
+    if as_json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        _print_reading(found)
 
 
 @app.command()
@@ -244,6 +264,14 @@ def main() -> None:
         raise SystemExit(2) from error
 
 
+def _find_engine(engine: Engine, address: str | None, workers: int | None) -> RayEngine | None:
+    if engine is Engine.ray:
+        return RayEngine(address, workers)
+    if address is not None or workers is not None:
+        raise StatementError("--address and --workers go with --engine ray: add it, or leave them out")
+    return None
+
+
 def _print_reading(reading: Reading) -> None:
     """The statements of one article, then its dyads."""
     for notice in reading.notices:
@@ -283,39 +311,6 @@ def _print_reading(reading: Reading) -> None:
     console.print(dyads_table)
 
 
-def _read_many(documents: list[Document], classifier: Classifier, out: Path) -> None:
-    """Reads every article; writes statements, ledger and, if there are any, errors."""
-    if out.exists() and not out.is_dir():
-        raise StatementError(f"{out} is a file: name a folder for the tables")
-    read_ones: list[tuple[Document, Reading]] = []
-    problems: list[dict[str, Any]] = []
-    for document in track(documents, "reading", console=errors, disable=not errors.is_terminal):
-        try:
-            if document.problem:
-                raise StatementError(document.problem)
-            read_ones.append((document, classifier.read(document.text, document.date)))
-        except StatementError as error:
-            problems.append({"article": document.id, "error": str(error)})
-    copies = find_copies([document.text for document, _ in read_ones])
-    rows = [
-        {"article": document.id, "copy_of": None if copy is None else read_ones[copy][0].id, **row}
-        for (document, reading), copy in zip(read_ones, copies, strict=True)
-        for row in reading.to_rows()
-    ]
-    out.mkdir(parents=True, exist_ok=True)
-    write_rows(rows, out / "statements")
-    entries = make_ledger([reading for _, reading in read_ones], copies)
-    write_ledger(entries, out)
-    notices = sum(bool(reading.notices) for _, reading in read_ones)
-    if problems:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in problems)
-        (out / "errors.jsonl").write_text(lines, encoding="utf-8")
-    errors.print(
-        f"{len(documents)} articles: {len(problems)} with an error, {sum(c is not None for c in copies)} copies of "
-        f"another, {notices} with a notice; {len(rows)} statements, {len(entries)} dyads by day in {escape(str(out))}"
-    )
-
-
 def _print_scores(source: str, classifier: Classifier, as_json: bool) -> None:
     scored = score_rows(read_rows(source), classifier.score_many)
     if as_json:
@@ -328,7 +323,7 @@ def _print_scores(source: str, classifier: Classifier, as_json: bool) -> None:
 class _ProgressBar:
     """Shows how far a run is: a bar on a terminal, else a line a minute."""
 
-    def __init__(self, unit: str, out: Path) -> None:
+    def __init__(self, doing: str, unit: str, out: Path) -> None:
         self._unit = unit
         self._out = out
         self._bar = RichProgress(
@@ -340,7 +335,7 @@ class _ProgressBar:
             console=errors,
             disable=not errors.is_terminal,
         )
-        self._task = self._bar.add_task("scoring", total=None, visible=False, rate="")
+        self._task = self._bar.add_task(doing, total=None, visible=False, rate="")
         self._first: tuple[float, int] | None = None
         self._told = time.monotonic()
 

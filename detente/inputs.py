@@ -2,6 +2,7 @@
 
 ``scan`` goes over the input once, counts its rows and cuts it into spans. Each span can be read by itself, by another
 process or after an interruption: a span of text begins at a byte, one of Parquet or Arrow at a row group or batch.
+Files that are one row each, such as articles, are spans of one row.
 """
 
 import csv
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 SPAN_ROWS: Final = 4096
-"""Rows of a span of text, and the most rows that are read at once."""
+"""Statements of a span of text, and the most that are read at once."""
 NEEDED_COLUMNS: Final = ("text", "speaker", "counterpart")
 ARROW_SUFFIXES: Final = (".parquet", ".arrow")
 _MOST_RECORD_CHARS: Final = 10_000_000
@@ -36,7 +37,8 @@ class InputFile:
 
     Attributes:
         path: Path or address.
-        suffix: One of ``TABLE_SUFFIXES``.
+        name: Its path within the folder that was given; else its own name.
+        suffix: One of ``TABLE_SUFFIXES``, or that of a file that is one row.
         fingerprint: SHA-256 of a local file; what the store says of a remote one.
         columns: Its columns, as they are called there, with the Arrow type or the JSON kind of each; empty for JSONL
             whose columns nobody asked for.
@@ -44,6 +46,7 @@ class InputFile:
     """
 
     path: str
+    name: str
     suffix: str
     fingerprint: str
     columns: Mapping[str, str]
@@ -76,11 +79,13 @@ class Input:
     Attributes:
         files: In the order of their names.
         spans: In the order of the rows.
-        ignored: Files of a folder that are no tables.
+        most_rows: The most rows that are read at once.
+        ignored: Files of a folder that are not read.
     """
 
     files: tuple[InputFile, ...]
     spans: tuple[Span, ...]
+    most_rows: int
     ignored: tuple[str, ...] = ()
 
     @property
@@ -119,36 +124,43 @@ def is_table(source: str) -> bool:
     return is_address or source.lower().endswith(TABLE_SUFFIXES) or os.path.isdir(source)
 
 
-def scan(address: str | Path, *, columns: bool = True) -> Input:
+def scan(
+    address: str | Path, *, columns: bool = True, most_rows: int | None = None, single: Sequence[str] = ()
+) -> Input:
     """Goes over a table or a folder of tables once.
 
     Args:
         address: A .csv, .tsv, .jsonl, .parquet or .arrow file, or a folder that is searched for them; a path of this
             machine or an address that fsspec knows, such as ``s3://bucket/folder``.
         columns: Whether to find the columns of JSONL, which takes as long as reading it.
+        most_rows: Rows of a span of text, and the most rows that are read at once; None for ``SPAN_ROWS``.
+        single: Endings of files that are one row each, whose ``text`` is all that they hold.
 
     Raises:
         StatementError: Nothing is there, a file is of another kind or broken as a whole, or a table has no column
             ``text`` or two columns of one name.
         ModuleNotFoundError: A Parquet or Arrow file without pyarrow, or an address without fsspec.
     """
-    paths, ignored = _list_files(str(address))
+    most_rows = most_rows or SPAN_ROWS
+    paths, ignored = _list_files(str(address), (*TABLE_SUFFIXES, *single))
     files: list[InputFile] = []
     spans: list[Span] = []
-    for path, partition in paths:
-        suffix = _find_suffix(path)
-        if suffix in ARROW_SUFFIXES:
-            found, stretches = _scan_arrow(path, suffix)
+    for path, name, partition in paths:
+        suffix = _find_suffix(path, (*TABLE_SUFFIXES, *single))
+        if suffix in single:
+            found, stretches = {"text": "string"}, [(0, 0, 1, 1)]
+        elif suffix in ARROW_SUFFIXES:
+            found, stretches = _scan_arrow(path, suffix, most_rows)
         else:
-            found, stretches = _scan_text(path, suffix, columns)
+            found, stretches = _scan_text(path, suffix, columns, most_rows)
         _check_names(path, [rename(name) for name in (*found, *partition)])
-        files.append(InputFile(path, suffix, take_fingerprint(path), found, partition))
+        files.append(InputFile(path, name, suffix, take_fingerprint(path), found, partition))
         spans += [Span(len(files) - 1, *stretch) for stretch in stretches]
-    return Input(tuple(files), tuple(spans), tuple(ignored))
+    return Input(tuple(files), tuple(spans), most_rows, tuple(ignored))
 
 
 def read_span(found: Input, span: Span, *, tables: bool = False) -> Iterator[Chunk]:
-    """The rows of a span, at most ``SPAN_ROWS`` at once.
+    """The rows of a span, at most ``found.most_rows`` at once.
 
     Args:
         found: What ``scan`` found.
@@ -157,13 +169,16 @@ def read_span(found: Input, span: Span, *, tables: bool = False) -> Iterator[Chu
     """
     file = found.files[span.file]
     if file.suffix in ARROW_SUFFIXES:
-        for table in _read_tables(file, span):
+        for table in _read_tables(file, span, found.most_rows):
             renamed = table.rename_columns([rename(name) for name in table.column_names])
             for name, value in file.partition.items():
                 renamed = renamed.append_column(rename(name), _repeat(value, len(renamed)))
             wanted = [n for n in renamed.column_names if n in NEEDED_COLUMNS] if tables else renamed.column_names
             rows = renamed.select(wanted).to_pylist() if wanted else [{} for _ in range(len(renamed))]
             yield Chunk([Row(row) for row in rows], renamed if tables else None)
+        return
+    if file.suffix not in TABLE_SUFFIXES:
+        yield Chunk([_read_single(file)])
         return
     rows_read: list[Row] = []
     with _open(file.path) as stream:
@@ -178,38 +193,49 @@ def read_span(found: Input, span: Span, *, tables: bool = False) -> Iterator[Chu
     yield Chunk(rows_read)
 
 
+def _read_single(file: InputFile) -> Row:
+    with _open(file.path) as stream:
+        content = stream.read(_MOST_RECORD_CHARS + 1)
+    if len(content) > _MOST_RECORD_CHARS:
+        return Row({}, f"over {_MOST_RECORD_CHARS:,} bytes: split it")
+    try:
+        return Row({"text": content.decode("utf-8-sig")})
+    except UnicodeDecodeError as error:
+        return Row({}, f"not UTF-8 at byte {error.start}: save it as UTF-8")
+
+
 def read_rows(address: str | Path) -> list[Row]:
     """All rows of a table that fits the memory; see ``scan``."""
     found = scan(address, columns=False)
     return [row for span in found.spans for chunk in read_span(found, span) for row in chunk.rows]
 
 
-def _list_files(address: str) -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
-    """Tables with the columns that their folders give, and what is no table."""
+def _list_files(address: str, suffixes: Sequence[str]) -> tuple[list[tuple[str, str, dict[str, str]]], list[str]]:
+    """Files with their names and the columns that their folders give, and what is none of ours."""
     if "://" in address:
         store, root = _open_store(address)
         if not store.isdir(root):
-            return [(address, {})], []
+            return [(address, address.rsplit("/", 1)[-1], {})], []
         below = {store.unstrip_protocol(p): p.removeprefix(root).strip("/") for p in store.find(root)}
     else:
         folder = Path(address)
         if folder.is_file():
-            return [(address, {})], []
+            return [(address, folder.name, {})], []
         if not folder.is_dir():
             raise StatementError(f"{folder} is not there: give the path of an existing file")
         below = {str(p): p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    tables: list[tuple[str, dict[str, str]]] = []
+    listed: list[tuple[str, str, dict[str, str]]] = []
     ignored = []
     for path, name in sorted(below.items(), key=lambda item: item[1]):
         parts = name.split("/")
-        if not name.lower().endswith(TABLE_SUFFIXES) or any(part.startswith((".", "_")) for part in parts):
+        if not name.lower().endswith(tuple(suffixes)) or any(part.startswith((".", "_")) for part in parts):
             ignored.append(name)
             continue
         partition = dict(part.split("=", 1) for part in parts[:-1] if "=" in part)
-        tables.append((path, partition))
-    if not tables:
-        raise StatementError(f"{address} has no table: expected files that end in {', '.join(TABLE_SUFFIXES)}")
-    return tables, ignored
+        listed.append((path, name, partition))
+    if not listed:
+        raise StatementError(f"{address} has no file to read: expected some that end in {', '.join(suffixes)}")
+    return listed, ignored
 
 
 def _check_names(path: str, names: Sequence[str]) -> None:
@@ -217,11 +243,11 @@ def _check_names(path: str, names: Sequence[str]) -> None:
         raise StatementError(f"{path} has two columns called {', '.join(map(repr, twice))}: rename one")
 
 
-def _find_suffix(path: str) -> str:
-    for suffix in TABLE_SUFFIXES:
+def _find_suffix(path: str, suffixes: Sequence[str]) -> str:
+    for suffix in suffixes:
         if path.lower().endswith(suffix):
             return suffix
-    raise StatementError(f"{path} must end in {', '.join(TABLE_SUFFIXES)}: save the table as one of these")
+    raise StatementError(f"{path} must end in {', '.join(suffixes)}: save it as one of these")
 
 
 def _open_store(address: str) -> tuple[Any, str]:
@@ -335,8 +361,8 @@ Stretch = tuple[int, int, int, int]
 """The fields of a ``Span`` after the file."""
 
 
-def _scan_text(path: str, suffix: str, columns: bool) -> tuple[dict[str, str], list[Stretch]]:
-    """Columns of a text file with their kinds, and its stretches of ``SPAN_ROWS`` rows."""
+def _scan_text(path: str, suffix: str, columns: bool, most_rows: int) -> tuple[dict[str, str], list[Stretch]]:
+    """Columns of a text file with their kinds, and its stretches of ``most_rows`` rows."""
     stretches: list[Stretch] = []
     kinds: dict[str, str] = {}
     with _open(path) as stream:
@@ -357,7 +383,7 @@ def _scan_text(path: str, suffix: str, columns: bool) -> tuple[dict[str, str], l
                 if columns and suffix == ".jsonl":
                     for name, value in row.values.items():
                         kinds[name] = _widen(kinds.get(name, "null"), value)
-                if rows == SPAN_ROWS:
+                if rows == most_rows:
                     stretches.append((begin, 0, line, rows))
                     begin, line, rows = lines.offset, lines.next_line, 0
         except csv.Error as error:
@@ -387,7 +413,7 @@ def _widen(kind: str, value: object) -> str:
     return "float" if {kind, found} == {"int", "float"} else "json"
 
 
-def _scan_arrow(path: str, suffix: str) -> tuple[dict[str, str], list[Stretch]]:
+def _scan_arrow(path: str, suffix: str, most_rows: int) -> tuple[dict[str, str], list[Stretch]]:
     """Columns of a Parquet or Arrow file with their types, and its stretches: small row groups are read together."""
     with _open_arrow(path, suffix) as reader:
         schema = reader.schema_arrow if suffix == ".parquet" else reader.schema
@@ -401,7 +427,7 @@ def _scan_arrow(path: str, suffix: str) -> tuple[dict[str, str], list[Stretch]]:
     stretches: list[Stretch] = []
     start, rows = 0, 0
     for i, size in enumerate(sizes):
-        if rows and rows + size > SPAN_ROWS:
+        if rows and rows + size > most_rows:
             stretches.append((start, i, 0, rows))
             start, rows = i, 0
         rows += size
@@ -419,17 +445,17 @@ def read_schema(file: InputFile) -> "pyarrow.Schema":
     return pyarrow.schema([column.with_name(rename(column.name)) for column in schema])
 
 
-def _read_tables(file: InputFile, span: Span) -> Iterator["pyarrow.Table"]:
+def _read_tables(file: InputFile, span: Span, most_rows: int) -> Iterator["pyarrow.Table"]:
     import pyarrow
 
     with _open_arrow(file.path, file.suffix) as reader:
         if file.suffix == ".parquet":
-            batches = reader.iter_batches(SPAN_ROWS, row_groups=list(range(span.start, span.stop)))
+            batches = reader.iter_batches(most_rows, row_groups=list(range(span.start, span.stop)))
         else:
             batches = (reader.get_batch(i) for i in range(span.start, span.stop))
         for batch in batches:
-            for begin in range(0, batch.num_rows, SPAN_ROWS):
-                yield pyarrow.Table.from_batches([batch.slice(begin, SPAN_ROWS)])
+            for begin in range(0, batch.num_rows, most_rows):
+                yield pyarrow.Table.from_batches([batch.slice(begin, most_rows)])
 
 
 def _open_arrow(path: str, suffix: str) -> Any:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 METADATA_KEY: Final = b"detente"
 """Key of the provenance, as JSON, in the metadata of Parquet and Arrow files."""
 _ROW_GROUP: Final = 131_072
-_STATUS: Final = ("complete", "failed")
-"""What the manifest says of the run itself; the rest says what it is a run of."""
+_WAITING_ROWS: Final = 16_384
+_OUR_NAMES: Final = ("part-", "articles.", "statements.", "ledger.", "_")
+"""What the names of files in a folder that a run made begin with; those with ``_`` go when it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,20 @@ class Form:
 class Place:
     """Where a run writes: OUT, and what stands beside it."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, is_folder: bool) -> None:
         """Takes OUT."""
         self.out = out
+        self.is_folder = is_folder
         self.parts = out.with_name(out.name + ".parts")
         self.manifest = out.with_name(out.name + ".manifest.json")
         self.errors = out.with_name(out.name + ".errors.jsonl")
 
     @contextlib.contextmanager
-    def claim(self, description: Mapping[str, Any], *, overwrite: bool) -> Iterator[int | None]:
+    def claim(self, description: Mapping[str, Any], *, overwrite: bool) -> Iterator[Mapping[str, Any] | None]:
         """Makes the place this run's own, while it lasts.
 
         Yields:
-            None, or if the same run is already complete, its number of rows without a score.
+            None, or if the same run is already complete, what its manifest says of that; see ``finish``.
 
         Raises:
             StatementError: Another run made what is there, or writes here now, or the folder cannot be written.
@@ -75,7 +77,7 @@ class Place:
             self._tidy()
             yield finished
             return
-        if self.out.is_dir() and not all(p.name.startswith(("part-", "_errors-")) for p in self.out.iterdir()):
+        if self.out.is_dir() and not all(p.name.startswith(_OUR_NAMES) for p in self.out.iterdir()):
             raise StatementError(f"{self.out} holds files that no run made, and is left alone: choose another -o")
         with contextlib.ExitStack() as held:
             with explain_os_errors(self.parts):
@@ -108,10 +110,10 @@ class Place:
         finally:
             os.close(held)
 
-    def _compare(self, description: Mapping[str, Any]) -> int | None:
-        """None if the run may begin or go on; its number of rows without a score if it is complete."""
+    def _compare(self, description: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """None if the run may begin or go on; what the manifest says of its end if it is complete."""
         if not self.manifest.exists():
-            if self.out.exists() or (self.parts.exists() and any(self.parts.iterdir())):
+            if _holds_something(self.out) or _holds_something(self.parts):
                 raise StatementError(
                     f"{self.out} is there already, and no {self.manifest.name} says that this run made it: "
                     "choose another -o, or give --overwrite"
@@ -119,12 +121,12 @@ class Place:
             return None
         try:
             before = json.loads(self.manifest.read_text(encoding="utf-8"))
-            status = {key: before.pop(key, None) for key in _STATUS}
+            status = {key: before.pop(key) for key in [*before] if key not in description}
         except (ValueError, AttributeError, OSError) as error:
             raise StatementError(f"{self.manifest} cannot be read: {error}; delete it, or choose another -o") from error
         if difference := _find_difference(before, json.loads(json.dumps(description))):
             raise StatementError(f"{self.out} belongs to another run: {difference}; choose another -o, or --overwrite")
-        return int(status["failed"]) if status["complete"] and self.out.exists() else None
+        return status if status.get("complete") and self.out.exists() else None
 
     def _clear(self) -> None:
         for path in (self.out, self.manifest, self.errors):
@@ -135,29 +137,44 @@ class Place:
         for path in self.parts.iterdir():
             path.unlink()
 
-    def finish(self, form: Form, description: Mapping[str, Any]) -> None:
-        """Puts the parts together under the name OUT, then says in the manifest that it is done, then tidies up."""
+    def finish(
+        self, description: Mapping[str, Any], failed: int, join: Callable[[], Mapping[str, int]]
+    ) -> Mapping[str, Any]:
+        """Puts the parts together under the name OUT, then says in the manifest that it is done, then tidies up.
+
+        Args:
+            description: What the run was claimed with.
+            failed: Number of rows without a result.
+            join: Writes OUT, or if OUT is a folder, what shall be in it beside the parts, into the folder of the parts;
+                returns what it counted.
+
+        Returns:
+            What the manifest now says of the end of the run: ``failed``, and what ``join`` counted.
+        """
         errors = sorted(self.parts.glob("_errors-*.jsonl"))
         with explain_os_errors(self.out):
             if errors:
                 with writing(self.errors) as stream:
                     for path in errors:
                         stream.write(path.read_bytes())
-            if self.out.suffix:
-                with writing(self.out) as stream:
-                    join_parts(stream, sorted(self.parts.glob(f"part-*{form.suffix}")), form)
-            else:
+            status = {"complete": True, "failed": failed, **join()}
+            if self.is_folder:
                 self.parts.replace(self.out)
-            write_safely(self.manifest, _to_pretty_json(description))
+            write_safely(self.manifest, _to_pretty_json({**description, **status}))
             self._tidy()
+        return status
 
     def _tidy(self) -> None:
         """Removes what a complete run no longer needs."""
         if self.parts.exists():
             shutil.rmtree(self.parts)
         if self.out.is_dir():
-            for path in self.out.glob("_errors-*.jsonl"):
+            for path in self.out.glob("_*"):
                 path.unlink()
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _find_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -177,26 +194,34 @@ def _find_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _to_pretty_json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def check_output(out: Path, address: str) -> str:
-    """The ending of OUT; empty for a folder.
+def find_output_suffix(out: Path) -> str:
+    """The ending of the table OUT; empty for a folder.
 
     Raises:
-        StatementError: OUT cannot be written, or lies in the input.
+        StatementError: It is none of ``TABLE_SUFFIXES``.
     """
-    if "://" in str(out):
-        raise StatementError(f"{out} must be a path of this machine, such as a mounted folder: then copy it there")
     suffix = out.suffix.lower()
     if suffix and suffix not in TABLE_SUFFIXES:
         expected = ", ".join(TABLE_SUFFIXES)
         raise StatementError(f"{out} must end in {expected}, or in nothing for a folder of Parquet files")
+    return suffix
+
+
+def check_output(out: Path, address: str) -> None:
+    """Refuses an OUT that cannot be written, or lies in the input.
+
+    Raises:
+        StatementError: Likewise.
+    """
+    if "://" in str(out):
+        raise StatementError(f"{out} must be a path of this machine, such as a mounted folder: then copy it there")
     if "://" not in address and out.resolve().is_relative_to(Path(address).resolve()):
         raise StatementError(f"{out} lies in the input {address}, of which it would become a part: choose another -o")
     if not out.parent.is_dir():
         raise StatementError(f"{out.parent} is no folder: make it first, or choose another -o")
-    return suffix
 
 
 @contextlib.contextmanager
@@ -321,6 +346,49 @@ def encode_table(suffix: str, table: "pyarrow.Table") -> bytes:
         with new_file(stream, table.schema) as writer:
             writer.write_table(table)
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def writing_rows(
+    stem: Path, columns: Mapping[str, str], provenance: Mapping[str, Any]
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Writes rows one by one as ``stem.jsonl`` and ``stem.parquet``, which get these names once they are whole.
+
+    Args:
+        stem: Path without ending.
+        columns: Name and Arrow type of each column.
+        provenance: Goes into the metadata of the Parquet file.
+
+    Yields:
+        A function that takes a row.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pyarrow.schema(
+        [(name, pyarrow.type_for_alias(kind)) for name, kind in columns.items()],
+        metadata={METADATA_KEY: json.dumps(provenance, ensure_ascii=False)},
+    )
+    waiting: list[Mapping[str, Any]] = []
+    with (
+        writing(stem.with_suffix(".jsonl")) as lines,
+        writing(stem.with_suffix(".parquet")) as stream,
+        ParquetWriter(stream, schema) as table,
+    ):
+
+        def flush() -> None:
+            lines.write(encode_rows(".jsonl", list(columns), waiting))
+            table.write_table(pyarrow.Table.from_pylist(waiting, schema=schema))
+            waiting.clear()
+
+        def write(row: Mapping[str, Any]) -> None:
+            waiting.append({k: _to_text(v) if isinstance(v := row[k], str) else v for k in columns})
+            if len(waiting) == _WAITING_ROWS:
+                flush()
+
+        yield write
+        if waiting:
+            flush()
 
 
 def join_parts(stream: io.BufferedWriter, parts: Sequence[Path], form: Form) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,7 +68,7 @@ def to_values(row: Row, result: Score | str) -> dict[str, Any]:
     return row.values | {name: getattr(result, name) for name in SCORE_COLUMNS} | {ERROR_COLUMN: None}
 
 
-def to_json(values: dict[str, Any]) -> str:
+def to_json(values: Mapping[str, Any]) -> str:
     """The columns of a row as a line of JSON; what JSON has no type for, such as the dates of Parquet, as text."""
     return json.dumps(values, ensure_ascii=False, default=str)
 
@@ -80,7 +80,7 @@ def encode_header(suffix: str, columns: Sequence[str]) -> bytes:
     return encode_rows(suffix, columns, [dict(zip(columns, columns, strict=True))])
 
 
-def encode_rows(suffix: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> bytes:
+def encode_rows(suffix: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows as text; a character that UTF-8 does not have is written as its escape.
 
     Args:

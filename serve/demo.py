@@ -183,7 +183,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
         if path is None:
             return gr.update(), gr.update(), ""
         try:
-            document = load_document(Path(path), Path(path).name)
+            document = load_document(Path(path))
         except (OSError, ValueError) as error:
             return gr.update(), gr.update(), render.show_error(str(error))
         if document.problem:
@@ -284,7 +284,7 @@ def make_demo(find: Callable[[], Service | None]) -> gr.Blocks:
             ).then(show_score, [text, speaker, counterpart], outputs, api_visibility="private")
             send.click(correct, [kept, *choices, note], sent, api_visibility="private")
         with gr.Tab("Article"):
-            article = gr.Textbox(load_document(_ARTICLE, _ARTICLE.name).text, label="Article", lines=8, max_lines=20)
+            article = gr.Textbox(load_document(_ARTICLE).text, label="Article", lines=8, max_lines=20)
             with gr.Row():
                 date = gr.Textbox(label="Date", info="YYYY-MM-DD, may be empty")
                 upload = gr.File(label="or a .txt, .md or .html file", file_types=[".txt", ".md", ".html"], height=160)

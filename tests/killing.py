@@ -1,8 +1,9 @@
 """Stops runs over a file and starts them again; prints what it did as JSON.
 
-``python tests/killing.py SOURCE OUT MODEL random KILLS`` kills at random moments with SIGKILL until so many runs were
-cut short; ``... points 0`` stops a run before and after each of its changes to the disk, one after another. After
-each start that ends, every file called OUT... must have the bytes of a run that was never stopped.
+``python tests/killing.py score SOURCE OUT MODEL random KILLS`` kills at random moments with SIGKILL until so many runs
+were cut short; ``... points 0`` stops a run before and after each of its changes to the disk, one after another.
+``read`` in place of ``score`` reads articles. After each start that ends, every file called OUT... must have the bytes
+of a run that was never stopped.
 """
 
 import itertools
@@ -16,27 +17,35 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from detente import inputs
-from detente.batch import ModelChoice, score_files
+from detente import collection, inputs
+from detente.batch import ModelChoice, Run, score_files
+from detente.collection import read_files
 
 CHANGES = ("replace", "unlink", "rmdir", "mkdir", "fsync")
 SPAN_ROWS = 20
+ARTICLES_AT_ONCE = 2
 
 
 def main() -> None:
     """Reads the command line and prints the counts."""
-    source, out, model, mode, times = sys.argv[1:]
+    what, source, out, model, mode, times = sys.argv[1:]
     inputs.SPAN_ROWS = SPAN_ROWS  # type: ignore[misc]  # short spans, so that there is much to interrupt
-    killer = Killer(source, Path(out), model)
+    collection._ARTICLES_AT_ONCE = ARTICLES_AT_ONCE  # type: ignore[misc]  # likewise
+    run = Run(ModelChoice(model or None, threads=1))
+    work = read_files if what == "read" else score_files
+    warm = run.model.open()  # what is imported here need not be in each process
+    if what == "read":
+        warm.read("Norway thanked Chile.")
+    killer = Killer(Path(out), lambda: work(source, Path(out), run))
     print(json.dumps(killer.kill_at_random(int(times)) if mode == "random" else killer.stop_at_points()))
 
 
 class Killer:
-    """Runs over one file, each in a process of its own."""
+    """Runs to one output, each in a process of its own."""
 
-    def __init__(self, source: str, out: Path, model: str) -> None:
+    def __init__(self, out: Path, work: Callable[[], object]) -> None:
         """Runs once without a stop, to know what it should be like and how long it takes."""
-        self._source, self._out, self._model = source, out, model
+        self._out, self._work = out, work
         began = time.monotonic()
         assert self._wait(self._start()) == 0
         self._whole_s = time.monotonic() - began
@@ -77,7 +86,7 @@ class Killer:
             return child
         try:
             prepare()
-            score_files(self._source, self._out, ModelChoice(self._model, threads=1))
+            self._work()
         except BaseException as error:
             sys.stderr.write(f"{error!r}\n")
             os._exit(3)

@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT
 
 from detente import inputs
-from detente.batch import ModelChoice, Progress, score_files
+from detente.batch import ModelChoice, Progress, Run, score_files
 from detente.classifier import Classifier
 from detente.inputs import read_span, scan
 from detente.outputs import METADATA_KEY
@@ -94,7 +94,7 @@ def test_every_row_is_there_once_and_scored_alike(
 ) -> None:
     out = tmp_path / f"out{target}"
     told: list[Progress] = []
-    done = score_files(write(tmp_path / f"in{source}"), out, model, on_progress=told.append)
+    done = score_files(write(tmp_path / f"in{source}"), out, Run(model, on_progress=told.append))
     assert done == told[-1] == Progress(75, 75, FAILED)
     found = read(out)
     assert [int(row["id"]) for row in found] == list(range(75))
@@ -141,7 +141,7 @@ def test_types_of_arrow_columns_are_kept(tmp_path: Path, model: ModelChoice) -> 
         }
     )
     write_table(table, tmp_path / "in.parquet")
-    score_files(tmp_path / "in.parquet", tmp_path / "out.parquet", model)
+    score_files(tmp_path / "in.parquet", tmp_path / "out.parquet", Run(model))
     found = read_table(tmp_path / "out.parquet")
     for name in ("day", "at", "tags", "small"):
         assert found[name].equals(table[name]) and found.schema.field(name).type == table.schema.field(name).type
@@ -153,7 +153,7 @@ def test_folder_of_several_kinds(tmp_path: Path, model: ModelChoice) -> None:
     write(tmp_path / "in" / "year=2021" / "a.parquet", ROWS[30:60])
     write(tmp_path / "in" / "z.jsonl", ROWS[60:])
     (tmp_path / "in" / "notes.txt").write_text("no table", encoding="utf-8")
-    assert score_files(tmp_path / "in", tmp_path / "out.parquet", model).rows == 75
+    assert score_files(tmp_path / "in", tmp_path / "out.parquet", Run(model)).rows == 75
     found = read(tmp_path / "out.parquet")
     assert [row["id"] for row in found] == list(range(75))
     assert [row["year"] for row in found] == ["2020"] * 30 + ["2021"] * 30 + [None] * 15
@@ -166,7 +166,7 @@ def test_address_of_a_store(tmp_path: Path, model: ModelChoice) -> None:
     for name in ("a.csv", "b.parquet"):
         store.pipe_file(f"/news/{name}", write(tmp_path / name, [{"text": f"News {name}."}] * 12).read_bytes())
     try:
-        assert score_files("memory://news", tmp_path / "out.jsonl", model).rows == 24
+        assert score_files("memory://news", tmp_path / "out.jsonl", Run(model)).rows == 24
         assert [row["text"] for row in read(tmp_path / "out.jsonl")] == ["News a.csv."] * 12 + ["News b.parquet."] * 12
         with pytest.raises(StatementError, match=r"memory://none\.csv is not there"):
             scan("memory://none.csv")
@@ -187,8 +187,8 @@ def test_rows_of_a_span_can_be_read_alone(tmp_path: Path) -> None:
 # Stops
 
 
-def kill(source: Path, out: Path, model: Path, *mode: str) -> dict[str, int]:
-    command = [sys.executable, str(ROOT / "tests" / "killing.py"), str(source), str(out), str(model), *mode]
+def kill(source: Path, out: Path, model: Path | str, *mode: str, what: str = "score") -> dict[str, int]:
+    command = [sys.executable, str(ROOT / "tests" / "killing.py"), what, str(source), str(out), str(model), *mode]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
@@ -229,17 +229,17 @@ def test_run_goes_on_and_does_nothing_twice(
 ) -> None:
     source, out = write(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        score_files(source, out, model, on_progress=stop_after(4))
+        score_files(source, out, Run(model, on_progress=stop_after(4)))
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out.jsonl.parts").glob("part-*")}
     assert len(before) >= 4 and not out.exists()
     scored: list[int] = []
     whole = Classifier.score_many
     monkeypatch.setattr(Classifier, "score_many", lambda self, many: scored.append(len(many)) or whole(self, many))
-    score_files(source, out, model)
+    score_files(source, out, Run(model))
     assert len(scored) == 8 - len(before), "parts that were done are not scored again"
     assert len(read(out)) == 75
     scored.clear()
-    assert score_files(source, out, model) == Progress(75, 75, FAILED)
+    assert score_files(source, out, Run(model)) == Progress(75, 75, FAILED)
     assert not scored, "a complete run is left alone"
 
 
@@ -249,20 +249,20 @@ def test_changed_input_and_another_model_are_refused(
 ) -> None:
     source, out = write(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     if complete:
-        score_files(source, out, model)
+        score_files(source, out, Run(model))
     else:
         with pytest.raises(KeyboardInterrupt):
-            score_files(source, out, model, on_progress=stop_after(2))
+            score_files(source, out, Run(model, on_progress=stop_after(2)))
     before = {p: p.read_bytes() for p in tmp_path.rglob("out.jsonl*") if p.is_file()}
     with pytest.raises(StatementError, match=r"out\.jsonl belongs to another run: weights sha256 was .*--overwrite"):
-        score_files(source, out, ModelChoice(str(trained)))
+        score_files(source, out, Run(ModelChoice(str(trained))))
     source.write_text(source.read_text().replace("lie", "lies"))
     with pytest.raises(StatementError, match=r"belongs to another run: the input .*in\.jsonl was changed"):
-        score_files(source, out, model)
+        score_files(source, out, Run(model))
     with pytest.raises(StatementError, match="belongs to another run: it read other files"):
-        score_files(write(tmp_path / "in2.jsonl"), out, model)
+        score_files(write(tmp_path / "in2.jsonl"), out, Run(model))
     assert {p: p.read_bytes() for p in before} == before, "nothing was spoiled"
-    assert score_files(source, out, model, overwrite=True).rows == 75
+    assert score_files(source, out, Run(model, overwrite=True)).rows == 75
     assert "lies number" in read(out)[1]["text"]
 
 
@@ -270,7 +270,7 @@ def test_file_of_somebody_else_is_not_overwritten(tmp_path: Path, model: ModelCh
     out = tmp_path / "out.csv"
     out.write_text("my own work", encoding="utf-8")
     with pytest.raises(StatementError, match=r"out\.csv is there already, and no out\.csv\.manifest\.json"):
-        score_files(write(tmp_path / "in.csv"), out, model)
+        score_files(write(tmp_path / "in.csv"), out, Run(model))
     assert out.read_text(encoding="utf-8") == "my own work"
 
 
@@ -279,7 +279,7 @@ def test_output_in_the_input_is_refused(tmp_path: Path, model: ModelChoice) -> N
     before = source.read_bytes()
     for address, out in ((source, source), (source.parent, source.parent / "out.csv"), (source.parent, source.parent)):
         with pytest.raises(StatementError, match="lies in the input"):
-            score_files(address, out, model, overwrite=True)
+            score_files(address, out, Run(model, overwrite=True))
     assert source.read_bytes() == before and len(list(source.parent.iterdir())) == 1
 
 
@@ -288,7 +288,7 @@ def test_folder_with_other_files_is_not_overwritten(tmp_path: Path, model: Model
     out.mkdir()
     (out / "chapter.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(StatementError, match="holds files that no run made"):
-        score_files(source, out, model, overwrite=True)
+        score_files(source, out, Run(model, overwrite=True))
     assert (out / "chapter.txt").read_text(encoding="utf-8") == "years of work"
     assert {p.name for p in tmp_path.iterdir()} == {"in.csv", "thesis"}
 
@@ -300,8 +300,8 @@ def test_input_that_changes_meanwhile_is_noticed(tmp_path: Path, model: ModelCho
         with source.open("a", encoding="utf-8") as stream:
             stream.write('{"text": "More news."}\n')
 
-    with pytest.raises(StatementError, match=r"in\.jsonl was changed while it was scored"):
-        score_files(source, out, model, on_progress=append)
+    with pytest.raises(StatementError, match=r"in\.jsonl was changed while it was read"):
+        score_files(source, out, Run(model, on_progress=append))
     assert not out.exists()
 
 
@@ -310,9 +310,9 @@ def test_two_runs_at_once_are_refused(tmp_path: Path, model: ModelChoice) -> Non
 
     def start_another(_: Progress) -> None:
         with pytest.raises(StatementError, match=r"another run is writing .*out\.csv"):
-            score_files(source, out, model)
+            score_files(source, out, Run(model))
 
-    assert score_files(source, out, model, on_progress=start_another).rows == 75
+    assert score_files(source, out, Run(model, on_progress=start_another)).rows == 75
 
 
 def test_full_disk_stops_and_goes_on(tmp_path: Path, model: ModelChoice, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,10 +328,10 @@ def test_full_disk_stops_and_goes_on(tmp_path: Path, model: ModelChoice, monkeyp
 
     monkeypatch.setattr(os, "fsync", fill)
     with pytest.raises(StatementError, match="No space left on device; make room and give the same command again"):
-        score_files(source, out, model)
+        score_files(source, out, Run(model))
     assert not out.exists() and not list(tmp_path.rglob("*.tmp"))
     monkeypatch.setattr(os, "fsync", sync)
-    assert score_files(source, out, model).rows == len(read(out)) == 75
+    assert score_files(source, out, Run(model)).rows == len(read(out)) == 75
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_broken_input_is_a_clear_stop(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(StatementError, match=message):
-        score_files(tmp_path / name, tmp_path / "out.jsonl", model)
+        score_files(tmp_path / name, tmp_path / "out.jsonl", Run(model))
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -359,8 +359,8 @@ def test_types_that_do_not_go_together(tmp_path: Path, model: ModelChoice) -> No
     write(tmp_path / "in" / "a.parquet", [{"text": "News.", "id": 1}])
     write(tmp_path / "in" / "b.parquet", [{"text": "News.", "id": "one"}])
     with pytest.raises(StatementError, match=r"columns of one name and different types.*id"):
-        score_files(tmp_path / "in", tmp_path / "out.parquet", model)
-    assert score_files(tmp_path / "in", tmp_path / "out.jsonl", model).rows == 2
+        score_files(tmp_path / "in", tmp_path / "out.parquet", Run(model))
+    assert score_files(tmp_path / "in", tmp_path / "out.jsonl", Run(model)).rows == 2
 
 
 def test_keys_and_kinds_of_jsonl_become_columns(tmp_path: Path, model: ModelChoice) -> None:
@@ -371,7 +371,7 @@ def test_keys_and_kinds_of_jsonl_become_columns(tmp_path: Path, model: ModelChoi
         '{"text": "News.", "big": 99999999999999999999}',
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert score_files(tmp_path / "in.jsonl", tmp_path / "out.parquet", model).failed == 1
+    assert score_files(tmp_path / "in.jsonl", tmp_path / "out.parquet", Run(model)).failed == 1
     found = read(tmp_path / "out.parquet")
     assert [row["n"] for row in found] == [1.0, 2.5, None, None]
     assert found[1]["tags"] == '["a"]' and found[3]["big"] == "99999999999999999999"
@@ -380,7 +380,7 @@ def test_keys_and_kinds_of_jsonl_become_columns(tmp_path: Path, model: ModelChoi
 
 def test_no_rows(tmp_path: Path, model: ModelChoice) -> None:
     (tmp_path / "in.csv").write_text("text,id\n", encoding="utf-8")
-    assert score_files(tmp_path / "in.csv", tmp_path / "out.csv", model).rows == 0
+    assert score_files(tmp_path / "in.csv", tmp_path / "out.csv", Run(model)).rows == 0
     assert (tmp_path / "out.csv").read_text().startswith("text,id,stance,")
 
 

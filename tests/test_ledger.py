@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 
 from detente.article.documents import load_documents
 from detente.article.ledger import (
+    ENTRY_COLUMNS,
     Entry,
     find_changes,
     find_copies,
     make_ledger,
+    make_sketch,
     plot_dyad,
     read_ledger,
-    write_ledger,
 )
 from detente.article.reading import Named, Reading, ReadStatement, mark_repeats, sum_up
+from detente.outputs import writing_rows
 from detente.records import Score, StatementError
 
 STORY = (
@@ -106,17 +109,23 @@ def test_rows_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     found = list(load_documents(tmp_path / "articles.jsonl"))
     assert [(d.id, bool(d.problem)) for d in found] == [
         ("one", False),
-        ("line 2", False),
-        ("line 3", True),
-        ("line 4", True),
-        ("line 5", True),
-        ("line 7", True),
+        ("row 2", False),
+        ("row 3", True),
+        ("row 4", True),
+        ("row 5", True),
+        ("row 6", True),
+    ]
+    assert [d.problem.partition(":")[0] for d in found[2:]] == [
+        "text must be a string, found int",
+        "date must be YYYY-MM-DD, found 'May'",
+        "line 5 is not JSON",
+        "line 7 must be an object, found list",
     ]
     assert str(found[0].date) == "2026-01-02"
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("none.txt", "is not there"), ("a.pdf", "must end in"), ("empty", "no article")]
+    ("name", "message"), [("none.txt", "is not there"), ("a.pdf", "must end in"), ("empty", "has no file to read")]
 )
 def test_inputs_that_are_none(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "a.pdf").touch()
@@ -131,7 +140,8 @@ def test_inputs_that_are_none(tmp_path: Path, name: str, message: str) -> None:
 def test_wire_copies_are_found() -> None:
     copy = "Norway throws out diplomats\n\n" + STORY.replace("OSLO - ", "") + " Reporting by our staff."
     other = "Kenya and Portugal signed a treaty on fisheries on Monday, and both ministers praised their friendship."
-    assert find_copies([STORY, other, copy, STORY, "Yes.", "Yes.", "No."]) == [None, None, 0, 0, None, 4, None]
+    sketches = map(make_sketch, [STORY, other, copy, STORY, "Yes.", "Yes.", "No."])
+    assert find_copies(sketches) == [None, None, 0, 0, None, 4, None]
 
 
 def test_repeats_count_once() -> None:
@@ -146,14 +156,18 @@ def test_repeats_count_once() -> None:
 def test_ledger_counts_by_day_and_leaves_copies_out(tmp_path: Path) -> None:
     first = reading("2026-01-01", statement("a b c d", -1.0, 1.0), statement("e f g h", 0.0, 0.0))
     second = reading("2026-01-02", statement("i j k l", 1.0, 0.0))
-    entries = make_ledger([first, first, second, reading(None, statement("x"))], [None, 0, None, None])
+    articles = enumerate([first, first, second, reading(None, statement("x"))], 1)
+    rows = [{"row": i, "copy_of": "1" if i == 2 else None, **row} for i, read in articles for row in read.to_rows()]
+    entries = make_ledger(rows)
     assert [(e.date, e.n, e.articles, e.stance, e.hostility_max) for e in entries] == [
         ("", 1, 1, 0.0, 0.0),
         ("2026-01-01", 2, 1, -0.5, 1.0),
         ("2026-01-02", 1, 1, 1.0, 0.0),
     ]
-    for path in write_ledger(entries, tmp_path):
-        assert read_ledger(path) == entries
+    with writing_rows(tmp_path / "ledger", ENTRY_COLUMNS, {}) as write:
+        for entry in entries:
+            write(asdict(entry))
+    assert read_ledger(tmp_path / "ledger.jsonl") == read_ledger(tmp_path / "ledger.parquet") == entries
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(ValueError, match="is no ledger"):
         read_ledger(tmp_path / "other.jsonl")

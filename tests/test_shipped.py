@@ -200,8 +200,10 @@ def test_many_articles_by_command(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "3 articles: 1 with an error, 1 copies of another" in " ".join(done.stderr.split())
+    assert {p.name for p in tmp_path.iterdir()} == {"in", "out", "out.errors.jsonl", "out.manifest.json"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "errors.jsonl",
+        "articles.jsonl",
+        "articles.parquet",
         "ledger.jsonl",
         "ledger.parquet",
         "statements.jsonl",

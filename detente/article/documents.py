@@ -1,16 +1,18 @@
-"""Articles from files: plain text, Markdown, HTML, folders of them, and JSONL."""
+"""Articles from files: plain text, Markdown, HTML, and rows of tables."""
 
 import datetime
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from detente.article.reading import parse_date
+from detente.inputs import Input, InputFile, read_span, scan
 from detente.records import StatementError
+from detente.table import Row
 
-SUFFIXES: Final = (".txt", ".md", ".markdown", ".html", ".htm")
+SINGLE_SUFFIXES: Final = (".txt", ".md", ".markdown", ".html", ".htm")
+"""Endings of files that are one article each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Document:
     """One article of an input.
 
     Attributes:
-        id: The path within the input, or the ``id`` of a JSONL row, or its line.
+        id: The path within the input, or the ``id`` of a row, or its number.
         text: The article as plain text; empty if there is a problem.
         date: Its date, if the input gives one.
         problem: Why it cannot be read, else empty.
@@ -30,44 +32,60 @@ class Document:
     problem: str = ""
 
 
-def load_documents(path: Path) -> Iterator[Document]:
+def scan_articles(address: str | Path, most_rows: int = 1) -> Input:
+    """Finds the articles of a file, a table or a folder of them; see ``inputs.scan``."""
+    return scan(address, columns=False, most_rows=most_rows, single=SINGLE_SUFFIXES)
+
+
+def load_documents(address: str | Path) -> Iterator[Document]:
     """The articles of a file or folder, in the order of their names; one that cannot be read says why.
 
     Args:
-        path: A .txt, .md or .html file, a folder that is searched for them, or a .jsonl file whose rows have ``text``
-            and may have ``id`` and ``date``.
+        address: A .txt, .md or .html file, a table whose rows have ``text`` and may have ``id`` and ``date``, or a
+            folder of these; see ``inputs.scan``.
 
     Raises:
-        StatementError: The path is not there, has another ending, or the folder holds no article.
+        StatementError: See ``inputs.scan``.
     """
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise StatementError(f"{path} has no article: expected files that end in {', '.join(SUFFIXES)}")
-        for file in files:
-            yield load_document(file, file.relative_to(path).as_posix())
-    elif not path.is_file():
-        raise StatementError(f"{path} is not there: give the path of an existing file or folder")
-    elif path.suffix.lower() == ".jsonl":
-        yield from _load_rows(path)
-    elif path.suffix.lower() in SUFFIXES:
-        yield load_document(path, path.name)
-    else:
-        raise StatementError(f"{path} must end in {', '.join((*SUFFIXES, '.jsonl'))}, or be a folder")
+    found = scan_articles(address)
+    number = 0
+    for span in found.spans:
+        for chunk in read_span(found, span):
+            for row in chunk.rows:
+                number += 1
+                yield to_document(row, found.files[span.file], number)
 
 
-def load_document(path: Path, name: str) -> Document:
-    """One article file."""
+def load_document(path: Path) -> Document:
+    """The article in a .txt, .md or .html file; see ``load_documents``."""
+    return next(load_documents(path), Document(path.name, "", problem="no article was found"))
+
+
+def to_document(row: Row, file: InputFile, number: int) -> Document:
+    """The article in a row.
+
+    Args:
+        row: A row; its ``text`` is all that there is to a file of one article.
+        file: Where it comes from.
+        number: Of the row, from 1.
+    """
+    is_single = file.suffix in SINGLE_SUFFIXES
+    given = file.name if is_single else row.values.get("id")
+    name = f"row {number}" if given in (None, "") else str(given)
+    if row.problem:
+        return Document(name, "", problem=row.problem)
+    text = row.values.get("text")
+    if not isinstance(text, str):
+        return Document(name, "", problem=f"text must be a string, found {type(text).__name__}: name the column text")
+    if file.suffix in (".html", ".htm"):
+        return extract_html(text, name)
+    if is_single:
+        return Document(name, strip_markdown(text) if file.suffix in (".md", ".markdown") else text)
+    date = row.values.get("date") or None
     try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        return Document(name, "", problem=f"not UTF-8 at byte {error.start}: save it as UTF-8")
-    except OSError as error:
-        return Document(name, "", problem=f"cannot be read: {error.strerror}")
-    suffix = path.suffix.lower()
-    if suffix in (".html", ".htm"):
-        return extract_html(content, name)
-    return Document(name, strip_markdown(content) if suffix in (".md", ".markdown") else content)
+        return Document(name, text, parse_date(date.date() if isinstance(date, datetime.datetime) else date))
+    except StatementError as error:
+        return Document(name, "", problem=str(error))
 
 
 def extract_html(content: str, name: str) -> Document:
@@ -94,24 +112,3 @@ def strip_markdown(content: str) -> str:
         if token.type == "inline"
     ]
     return "\n\n".join(blocks)
-
-
-def _load_rows(path: Path) -> Iterator[Document]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                yield _load_row(line, f"line {number}")
-
-
-def _load_row(line: str, where: str) -> Document:
-    try:
-        row: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return Document(where, "", problem=f"not JSON: {error}")
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        return Document(where, "", problem='expected an object with the string "text"')
-    name = str(row.get("id", where))
-    try:
-        return Document(name, row["text"], parse_date(row.get("date")))
-    except StatementError as error:
-        return Document(name, "", problem=str(error))

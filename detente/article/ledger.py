@@ -3,15 +3,16 @@
 import datetime
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from detente.article.reading import Reading, estimate_interval
+from detente.article.reading import estimate_interval
 
 SAME_STORY: Final = 0.6
 """Jaccard similarity of two articles' five-word sequences from which on they are copies of one story."""
@@ -57,55 +58,90 @@ class Entry:
     model_version: str
 
 
-def find_copies(texts: Sequence[str]) -> list[int | None]:
-    """For each text the position of the earlier one of which it is a copy, or None.
+_ARROW_TYPES: Final[dict[Any, str]] = {str: "string", int: "int64", float: "double"}
+ENTRY_COLUMNS: Final = {entry.name: _ARROW_TYPES[entry.type] for entry in fields(Entry)}
+"""The columns of a ledger and their Arrow types."""
 
-    Wire copies differ by a headline, a dateline or a cut; they share most of their five-word sequences (MinHash, Broder
-    1997). A text of fewer than five words is a copy of its equals only.
+
+def make_sketch(text: str) -> bytes:
+    """What ``find_copies`` needs to know of a text: the MinHash of its five-word sequences (Broder 1997), serialised.
+
+    A text of fewer than five words is one sequence.
+
+    Raises:
+        ModuleNotFoundError: datasketch is not installed.
     """
-    try:
-        from datasketch import MinHash, MinHashLSH
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("reading many articles needs datasketch: pip install 'detente[articles]'") from error
-    index = MinHashLSH(threshold=SAME_STORY, num_perm=_PERMUTATIONS)
-    sketches: dict[int, Any] = {}
+    words = _WORD.findall(text.lower())
+    last = max(1, len(words) - _SHINGLE_WORDS + 1)
+    datasketch = _load_datasketch()
+    sketch = datasketch.MinHash(num_perm=_PERMUTATIONS, seed=1)
+    sketch.update_batch([" ".join(words[i : i + _SHINGLE_WORDS]).encode() for i in range(last)])
+    small = datasketch.LeanMinHash(sketch)
+    stored = bytearray(small.bytesize())
+    small.serialize(stored)
+    return bytes(stored)
+
+
+def find_copies(sketches: Iterable[bytes]) -> list[int | None]:
+    """For each text the position of the earliest one of which it is a copy, or None.
+
+    Wire copies differ by a headline, a dateline or a cut; they share most of their five-word sequences.
+
+    Args:
+        sketches: Of the texts, by ``make_sketch``.
+
+    Raises:
+        ModuleNotFoundError: datasketch is not installed.
+    """
+    datasketch = _load_datasketch()
+    index = datasketch.MinHashLSH(threshold=SAME_STORY, num_perm=_PERMUTATIONS)
+    kept: dict[int, Any] = {}
     copies: list[int | None] = []
-    for position, text in enumerate(texts):
-        words = _WORD.findall(text.lower())
-        last = max(1, len(words) - _SHINGLE_WORDS + 1)
-        sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
-        sketch.update_batch([" ".join(words[i : i + _SHINGLE_WORDS]).encode() for i in range(last)])
-        near = [k for k in index.query(sketch) if sketches[k].jaccard(sketch) >= SAME_STORY]
+    for position, stored in enumerate(sketches):
+        sketch = datasketch.LeanMinHash.deserialize(bytearray(stored))
+        near = [k for k in index.query(sketch) if kept[k].jaccard(sketch) >= SAME_STORY]
         copies.append(min(near) if near else None)
         if not near:
-            sketches[position] = sketch
+            kept[position] = sketch
             index.insert(position, sketch)
     return copies
 
 
-def make_ledger(readings: Sequence[Reading], copies: Sequence[int | None]) -> list[Entry]:
-    """The dyads of each day, by date, speaker and counterpart; what copied stories say again does not count."""
-    groups: dict[tuple[str, str, str], list[tuple[int, float, float]]] = {}
-    version = readings[0].model_version if readings else ""
-    for article, (reading, copy) in enumerate(zip(readings, copies, strict=True)):
-        if copy is not None:
-            continue
-        day = reading.date.isoformat() if reading.date else ""
-        for dyad in reading.dyads:
-            group = groups.setdefault((day, dyad.speaker, dyad.counterpart), [])
-            scores = [reading.statements[k].score for k in dyad.statements]
-            group += [(article, score.stance, score.hostility) for score in scores]
+def _load_datasketch() -> Any:
+    try:
+        import datasketch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("reading many articles needs datasketch: pip install 'detente[articles]'") from error
+    return datasketch
+
+
+def make_ledger(statements: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """The dyads of each day, by date, speaker and counterpart.
+
+    Args:
+        statements: Rows of ``Reading.to_rows`` with the number of their article in ``row``, article after article, and
+            in ``copy_of`` the one of which it is a copy, whose statements do not count again.
+    """
+    groups: dict[tuple[str, str, str], _Group] = {}
+    version = ""
+    for row in statements:
+        version = row["model_version"]
+        if row["counts"] and row["copy_of"] is None:
+            group = groups.setdefault((row["date"] or "", row["speaker"], row["counterpart"]), _Group())
+            group.stances.append(row["stance"])
+            group.hostilities.append(row["hostility"])
+            group.articles += row["row"] != group.last
+            group.last = row["row"]
     entries = []
-    for (day, speaker, counterpart), found in sorted(groups.items()):
-        stances = np.array([stance for _, stance, _ in found])
-        hostilities = np.array([hostility for _, _, hostility in found])
+    for (day, speaker, counterpart), group in sorted(groups.items()):
+        stances, hostilities = np.array(group.stances), np.array(group.hostilities)
         entries.append(
             Entry(
                 day,
                 speaker,
                 counterpart,
-                len(found),
-                len({article for article, _, _ in found}),
+                len(stances),
+                group.articles,
                 float(stances.mean()),
                 *estimate_interval(stances),
                 float(hostilities.mean()),
@@ -117,24 +153,18 @@ def make_ledger(readings: Sequence[Reading], copies: Sequence[int | None]) -> li
     return entries
 
 
-def write_rows(rows: Sequence[dict[str, Any]], stem: Path) -> list[Path]:
-    """Writes rows as ``stem.jsonl`` and ``stem.parquet``; returns the two paths."""
-    import pyarrow
-    from pyarrow.parquet import write_table
+@dataclass(slots=True)
+class _Group:
+    """The scores of one dyad on one day, the number of its articles, and the last of them."""
 
-    paths = [stem.with_suffix(suffix) for suffix in (".jsonl", ".parquet")]
-    paths[0].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    write_table(pyarrow.Table.from_pylist(list(rows)), paths[1])
-    return paths
-
-
-def write_ledger(entries: Sequence[Entry], folder: Path) -> list[Path]:
-    """Writes ``ledger.jsonl`` and ``ledger.parquet`` into a folder; returns the two paths."""
-    return write_rows([asdict(entry) for entry in entries], folder / "ledger")
+    stances: "array[float]" = field(default_factory=lambda: array("d"))
+    hostilities: "array[float]" = field(default_factory=lambda: array("d"))
+    articles: int = 0
+    last: int = 0
 
 
 def read_ledger(path: Path) -> list[Entry]:
-    """Reads a ledger that ``write_ledger`` wrote.
+    """Reads ``ledger.jsonl`` or ``ledger.parquet`` of ``detente read``.
 
     Raises:
         ValueError: It is no ledger; the message says what is missing.

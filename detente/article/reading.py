@@ -30,7 +30,34 @@ _MIN_WORDS: Final = 4
 _LANGUAGE_CHARS: Final = 5_000
 _MIN_LANGUAGE_CHARS: Final = 60
 _RESAMPLES: Final = 1_000
+_RESAMPLED_AT_ONCE: Final = 1_000_000
 _SEED: Final = 1
+STATEMENT_COLUMNS: Final = {
+    "date": "string",
+    "start": "int64",
+    "end": "int64",
+    "voice": "string",
+    "speaker": "string",
+    "speaker_written": "string",
+    "speaker_how": "string",
+    "person": "string",
+    "counterpart": "string",
+    "counterpart_written": "string",
+    "counterpart_how": "string",
+    "cue": "string",
+    "text": "string",
+    "stance": "double",
+    "stance_label": "string",
+    "hostility": "double",
+    "hostility_level": "string",
+    "sentiment_label": "string",
+    "confidence": "double",
+    "needs_review": "bool",
+    "repeats": "int64",
+    "counts": "bool",
+    "model_version": "string",
+}
+"""The columns of ``Reading.to_rows`` and their Arrow types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +96,7 @@ class ReadStatement:
         cue: The word that attributes it, or None.
         voice: ``direct`` (in quotation marks), ``indirect``, ``act``, or ``author`` (the outlet's own words).
         score: What the model says of it.
-        repeats: Position in ``Reading.statements`` of the statement that this one repeats; it then counts in no dyad.
+        repeats: Position in ``Reading.statements`` of the statement that this one repeats.
     """
 
     text: str
@@ -82,6 +109,12 @@ class ReadStatement:
     voice: Voice
     score: Score
     repeats: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts in a dyad: both are parties, and it repeats no other statement."""
+        named = self.speaker is not None and self.speaker.is_party and self.counterpart and self.counterpart.is_party
+        return bool(named) and self.repeats is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +199,7 @@ class Reading:
                 "confidence": s.score.confidence,
                 "needs_review": s.score.needs_review,
                 "repeats": s.repeats,
+                "counts": s.counts,
                 "model_version": self.model_version,
             }
             for s in self.statements
@@ -188,13 +222,9 @@ def sum_up(statements: Sequence[ReadStatement]) -> tuple[Dyad, ...]:
     """The dyads of the statements that have both parties and repeat no other one; most hostile first."""
     groups: dict[tuple[str, str], list[int]] = {}
     for index, statement in enumerate(statements):
-        if (
-            statement.speaker
-            and statement.counterpart
-            and statement.speaker.is_party
-            and statement.counterpart.is_party
-            and statement.repeats is None
-        ):
+        if statement.counts:
+            assert statement.speaker is not None
+            assert statement.counterpart is not None
             groups.setdefault((statement.speaker.party, statement.counterpart.party), []).append(index)
     dyads = []
     for (speaker, counterpart), indices in groups.items():
@@ -218,8 +248,13 @@ def sum_up(statements: Sequence[ReadStatement]) -> tuple[Dyad, ...]:
 
 def estimate_interval(values: "np.ndarray[Any, np.dtype[np.float64]]") -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean (Efron 1979); the same values give the same interval."""
-    draws = np.random.default_rng(_SEED).integers(0, len(values), (_RESAMPLES, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
+    generator = np.random.default_rng(_SEED)
+    at_once = max(1, _RESAMPLED_AT_ONCE // len(values))
+    means = [
+        values[generator.integers(0, len(values), (min(at_once, _RESAMPLES - first), len(values)))].mean(axis=1)
+        for first in range(0, _RESAMPLES, at_once)
+    ]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
     return float(low), float(high)
 
 
