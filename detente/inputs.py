@@ -183,7 +183,9 @@ def read_span(found: Input, span: Span, *, tables: bool = False) -> Iterator[Chu
     rows_read: list[Row] = []
     with _open(file.path) as stream:
         stream.seek(span.start)
-        for row in _parse(_Lines(stream, span.line, file.path), file.suffix, tuple(file.columns)):
+        lines = _Lines(stream, span.line, file.path)
+        for row in _parse(lines, file.suffix, tuple(file.columns)):
+            lines.begin_row()
             values = {rename(name): value for name, value in (row.values | dict(file.partition)).items()}
             rows_read.append(Row(values, row.problem))
             if len(rows_read) == span.rows:
@@ -293,7 +295,7 @@ class _Lines:
         self._stream = stream
         self._path = path
         self.next_line = line
-        self.offset = stream.tell()
+        self.offset = self._row_offset = stream.tell()
 
     def __iter__(self) -> "_Lines":
         return self
@@ -306,8 +308,17 @@ class _Lines:
             self.offset = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
             raw = raw[self.offset :]
         self.offset += len(raw)
+        if self.offset - self._row_offset > _MOST_RECORD_CHARS:
+            raise StatementError(
+                f"{self._path}: a row that goes on in line {self.next_line} has over {_MOST_RECORD_CHARS:,} bytes: "
+                "a quote that opens a cell may not be closed"
+            )
         self.next_line += 1
         return raw.decode("utf-8", "surrogateescape")
+
+    def begin_row(self) -> None:
+        """To be told after each row: what is longer than a row may be is refused before it is read."""
+        self._row_offset = self.offset
 
 
 def _parse(lines: _Lines, suffix: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -371,14 +382,8 @@ def _scan_text(path: str, suffix: str, columns: bool, most_rows: int) -> tuple[d
             if suffix != ".jsonl":
                 kinds = dict.fromkeys(_read_header(lines, path, DELIMITERS[suffix]), "string")
             begin, line, rows = lines.offset, lines.next_line, 0
-            seen = begin
             for row in _parse(lines, suffix, tuple(kinds)):
-                if lines.offset - seen > _MOST_RECORD_CHARS:
-                    raise StatementError(
-                        f"{path}: a row that ends in line {lines.next_line - 1} has over {_MOST_RECORD_CHARS:,} bytes: "
-                        "a quote that opens a cell may not be closed"
-                    )
-                seen = lines.offset
+                lines.begin_row()
                 rows += 1
                 if columns and suffix == ".jsonl":
                     for name, value in row.values.items():
