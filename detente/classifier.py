@@ -313,6 +313,7 @@ class Classifier:
             confidence=confidence,
             needs_review=confidence < self.manifest.calibration.review_below,
             windows=tuple((window.start, window.end) for window in windows),
+            model_version=self.manifest.model_version,
         )
 
 

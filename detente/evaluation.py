@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -234,32 +235,41 @@ def _measure_dse(rows: Sequence[LabelledStatement], stance: npt.NDArray[np.float
 def measure_swap(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str, float]:
     """How far the stance moves when the two parties get other names, in the text too.
 
-    Each row whose two parties both stand in its text is rewritten for every pair of ``SWAP_PARTIES``: a demonym
-    becomes a demonym, a capital a capital, any other name the new name.
+    Each row whose two parties both stand in its text is rewritten for every pair of ``SWAP_PARTIES``.
 
     Returns:
         ``rows``, and ``mean`` and ``max`` of the range of the stance over the four rewritings, in [0, 2].
     """
     parties = {party.name: party for party in load_parties()}
-    variants = []
-    for row in rows:
-        statement = row.to_statement()
-        mentions = find_mentions(statement.text, collect_names(statement))
-        if {m.role for m in mentions} != {"speaker", "counterpart"}:
-            continue
-        for speaker, counterpart in SWAP_PARTIES:
-            new = {"speaker": parties[speaker], "counterpart": parties[counterpart]}
-            text = statement.text
-            for mention in reversed(mentions):
-                form = _match_form(text[mention.start : mention.end], new[mention.role])
-                text = text[: mention.start] + form + text[mention.end :]
-            variants.append(Statement(text, speaker, counterpart))
+    swapped = [
+        swap_names(row.to_statement(), parties[speaker], parties[counterpart])
+        for row in rows
+        for speaker, counterpart in SWAP_PARTIES
+    ]
+    variants = [statement for statement in swapped if statement is not None]
     if not variants:
         return {"rows": 0.0, "mean": float("nan"), "max": float("nan")}
     stance = predict(variants)["stance"]
     score = (stance[:, 0] - stance[:, 2]).reshape(-1, len(SWAP_PARTIES))
     moved = np.ptp(score, axis=1)
     return {"rows": float(len(moved)), "mean": float(moved.mean()), "max": float(moved.max())}
+
+
+def swap_names(statement: Statement, speaker: Party, counterpart: Party) -> Statement | None:
+    """The statement with other parties: a demonym becomes a demonym, a capital a capital, any other name the new name.
+
+    Returns:
+        None if the two parties do not both stand in the text.
+    """
+    mentions = find_mentions(statement.text, collect_names(statement))
+    if {mention.role for mention in mentions} != {"speaker", "counterpart"}:
+        return None
+    new = {"speaker": speaker, "counterpart": counterpart}
+    text = statement.text
+    for mention in reversed(mentions):
+        form = _match_form(text[mention.start : mention.end], new[mention.role])
+        text = text[: mention.start] + form + text[mention.end :]
+    return Statement(text, speaker.name, counterpart.name)
 
 
 def _match_form(written: str, party: Party) -> str:
@@ -308,6 +318,7 @@ def measure_behaviour(path: Path, predict: Predictor) -> dict[str, Any]:
         "pairs": len(pairs),
         "ordered": float(ordered.mean()),
         "phenomena": share("phenomenon"),
+        "phenomena_pairs": dict(Counter(pair["phenomenon"] for pair in pairs)),
         "dimensions": share("dimension"),
         "failed": [pair["id"] for pair, fine in zip(pairs, ordered, strict=True) if not fine],
     }

@@ -35,6 +35,23 @@ def score_accuracy(truth: Ints, predicted: Ints) -> float:
     return float(np.mean(truth == predicted))
 
 
+def score_kappa(truth: Ints, predicted: Ints, labels: int) -> float:
+    """Cohen's kappa with quadratic weights (Cohen 1968), at most 1; NaN if both are constant."""
+    table = count_confusion(truth, predicted, labels).astype(np.float64)
+    weights = np.subtract.outer(np.arange(labels), np.arange(labels)) ** 2
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    chance = (weights * expected).sum()
+    return float(1 - (weights * table).sum() / chance) if chance else float("nan")
+
+
+def estimate_share(share: float, rows: int) -> tuple[float, float]:
+    """95 % interval of a share in [0, 1] that was seen in so many rows (Wilson 1927)."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z * ((share * (1 - share) + z**2 / (4 * rows)) / rows) ** 0.5 / (1 + z**2 / rows)
+    return middle - half, middle + half
+
+
 def score_auc(truth: npt.NDArray[np.bool_], score: Floats) -> float:
     """Area under the ROC curve, in [0, 1]: the chance that a true row scores above a false one, ties half.
 

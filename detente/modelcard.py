@@ -1,9 +1,10 @@
 """The model card, written from the artifact and its measured report: no figure is typed by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from detente.artifact import Manifest
+from detente.comparison import QUANTILES, SCORES
 
 HEADLINES: Final[dict[str, tuple[str, float]]] = {
     "dse_micro_f1": (
@@ -166,3 +167,132 @@ def _behaviour_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     weak = sorted(found["phenomena"].items(), key=lambda item: item[1])
     return [*lines, "  By phenomenon: " + ", ".join(f"{name} {share:.0%}" for name, share in weak) + "."]
+
+
+def render_audit(report: Mapping[str, Any]) -> str:
+    """The page of an audit as Markdown.
+
+    Args:
+        report: What ``audit.audit`` returned, with the ``model_version``.
+    """
+    lines = [
+        f"# Audit: detente {report['model_version']}",
+        "",
+        "Written by `python -m train.audit` from its report; change that, not this file. Shares are of right stances, with 95 % intervals",
+        "(Wilson).",
+        "",
+        *_names_lines(report["names"]),
+        "## Direction",
+        "",
+        "Texts that are labelled in both directions, with different stances: how often the right one is the more hostile.",
+        "",
+        *_share_table("source", report["direction"]),
+        *(
+            ["## Behaviour pairs (never trained on)", "", *_share_table("phenomenon", report["behaviour"])]
+            if "behaviour" in report
+            else []
+        ),
+        "## Slices",
+        "",
+    ]
+    for kind, slices in report["slices"].items():
+        if slices:
+            lines += _share_table(kind, slices, ("macro_f1", "calibration_error", "overconfidence"))
+    lines += [
+        "Overconfidence is mean confidence less the share that is right.",
+        "",
+        "## Hostility levels",
+        "",
+        "| source | rows | quadratic kappa | macro-F1 |",
+        "| --- | ---: | ---: | ---: |",
+        *(f"| {name} | {f['rows']} | {f['kappa']:.2f} | {f['macro_f1']:.2f} |" for name, f in report["levels"].items()),
+        "",
+        "## Review",
+        "",
+        "Wrong stances (%) among all statements, and among the 80 % that the model is surest of.",
+        "",
+        "| source | rows | all | surest 80 % | ratio |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {f['rows']} | {100 * f['all']:.1f} | {100 * f['kept']:.1f} | "
+            f"{f['kept'] / f['all'] if f['all'] else float('nan'):.2f} |"
+            for name, f in report["review"].items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _names_lines(found: Mapping[str, Any]) -> list[str]:
+    if not found["statements"]:
+        return []
+    lines = [
+        "## Names",
+        "",
+        f"{found['statements']} statements that name both parties, written anew with names of {len(found['kinds'])} kinds on each side. "
+        f"The stance of one statement moves by {found['stance_range']['mean']:.3f} on average",
+        f"and by {found['stance_range']['max']:.2f} at most over all {len(found['kinds']) ** 2} pairs of kinds. Gap of the mean score to the mean over all:",
+        "",
+    ]
+    for score in ("stance", "hostility"):
+        lines += [
+            f"| {score}: speaker \\ counterpart | {' | '.join(found['kinds'])} |",
+            f"| --- |{' ---: |' * len(found['kinds'])}",
+            *(
+                f"| {kind} | {' | '.join(f'{gap:+.3f}' for gap in gaps)} |"
+                for kind, gaps in zip(found["kinds"], found[score], strict=True)
+            ),
+            "",
+        ]
+    return lines
+
+
+def _share_table(kind: str, shares: Mapping[str, Mapping[str, Any]], more: Sequence[str] = ()) -> list[str]:
+    return [
+        f"| {kind} | rows | right | 95 % interval |" + "".join(f" {key.replace('_', ' ')} |" for key in more),
+        f"| --- | ---: | ---: | --- |{' ---: |' * len(more)}",
+        *(
+            f"| {name} | {f['rows']} | {100 * f['share']:.1f} % | {100 * f['interval'][0]:.0f} to {100 * f['interval'][1]:.0f} |"
+            + "".join(f" {f[key]:.2f} |" for key in more)
+            for name, f in shares.items()
+        ),
+        "",
+    ]
+
+
+def render_comparison(found: Mapping[str, Any]) -> str:
+    """A comparison of two versions as Markdown.
+
+    Args:
+        found: What ``comparison.compare_files`` returned.
+    """
+    old, new = found["versions"]
+    lines = [
+        f"# {old} to {new}",
+        "",
+        f"Written by `python -m train.compare`, on {found['rows']:,} statements scored by both ({found['left_out']} without a score left out).",
+        "",
+        _row("score", *(f"{q:.0%}" for q in QUANTILES), "mean absolute change"),
+        _row("---", *["---:"] * (len(QUANTILES) + 1)),
+    ]
+    for score in SCORES:
+        change = f"{found[score]['mean_change']:.3f}"
+        for name, values in zip(("old", "new", "new less old"), found[score]["quantiles"], strict=True):
+            lines.append(
+                _row(f"{score}, {name}", *(f"{v:.2f}" for v in values), change if name == "new less old" else "")
+            )
+    lines += ["", _row("label", "changed"), _row("---", "---:")]
+    lines += [_row(name, f"{100 * share:.1f} %") for name, share in found["changed"].items()]
+    lines += [
+        "",
+        "Thresholds that keep the same share of statements beyond them:",
+        "",
+        _row("score", "old", "new"),
+        _row("---", "---:", "---:"),
+    ]
+    lines += [_row(score, f"{a:.2f}", f"{b:.2f}") for score in SCORES for a, b in found[score]["thresholds"]]
+    return "\n".join([*lines, ""])
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -102,6 +102,7 @@ class Score:
         confidence: Calibrated probability, in [0, 1], that ``stance_label`` is right.
         needs_review: True if the confidence is below the threshold stored with the model.
         windows: Character spans ``(start, end)`` of the text that were scored; more than one for a long text.
+        model_version: Version of the model that scored; scores of two versions are not to be mixed in one series.
     """
 
     stance_probs: dict[str, float]
@@ -110,6 +111,7 @@ class Score:
     confidence: float
     needs_review: bool
     windows: tuple[tuple[int, int], ...]
+    model_version: str = ""
 
     @property
     def stance(self) -> float:

@@ -17,6 +17,7 @@ SCORE_COLUMNS: Final = (
     "sentiment_label",
     "confidence",
     "needs_review",
+    "model_version",
 )
 ERROR_COLUMN: Final = "error"
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")

@@ -67,6 +67,8 @@ class FeedbackAnswer(BaseModel):
 class ScoreOut(BaseModel):
     """See ``detente.Score``."""
 
+    model_config = ConfigDict(protected_namespaces=())
+
     stance: float = Field(ge=-1, le=1)
     stance_label: str
     hostility: float = Field(ge=0, le=1)
@@ -78,6 +80,7 @@ class ScoreOut(BaseModel):
     confidence: float = Field(ge=0, le=1)
     needs_review: bool
     windows: list[tuple[int, int]]
+    model_version: str
 
 
 class ScoredStatement(BaseModel):

@@ -261,6 +261,7 @@ def test_behaviour_counts_ordered_pairs(tmp_path: Path) -> None:
         "pairs": 4,
         "ordered": 0.5,
         "phenomena": {"denial": 0.5, "irony": 0.5},
+        "phenomena_pairs": {"denial": 2, "irony": 2},
         "dimensions": {"hostility": 0.5, "stance": 0.5},
         "failed": ["2", "4"],
     }
