@@ -19,11 +19,13 @@ import pytest
 import torch
 from conftest import LEARNS, ROOT, MakeConfig, make_rows
 from safetensors.torch import load_file
+from tiny import build_tiny_roberta
 
 from detente import training
 from detente.artifact import WEIGHTS, check_files, read_manifest, write_manifest
 from detente.calibration import Calibration, HeadCalibration
 from detente.classifier import Classifier
+from detente.config import load_config
 from detente.corpus import write_parquet
 from detente.losses import MISSING
 from detente.training import average, calibrate, encode_rows, finetune
@@ -64,6 +66,26 @@ def test_same_seed_same_weights_and_another_seed_others(trained: Path, make_conf
     assert same.keys() == expected.keys()
     assert all(torch.equal(tensor, same[name]) for name, tensor in expected.items())
     assert not torch.equal(other["stance.weight"], expected["stance.weight"])
+
+
+def test_a_larger_base_is_one_config_away(corpus: Path, tmp_path: Path) -> None:
+    """configs/roberta.yaml on a random twin: it trains, is saved, and tells the two directions apart."""
+    build_tiny_roberta(tmp_path / "base")
+    twin = {
+        "base.model": str(tmp_path / "base"),
+        "data.train": str(corpus / "train.parquet"),
+        "data.validation": str(corpus / "validation.parquet"),
+        "data.weights": {"invented": 1.0, "partial": 0.5},
+        "output": str(tmp_path / "run"),
+        "optimiser.bf16": False,
+        "optimiser.epochs": 1,
+    }
+    folder = finetune(load_config(ROOT / "configs" / "roberta.yaml", twin))
+    check_files(folder, read_manifest(folder))
+    classifier = Classifier.from_pretrained(folder)
+    ahead = classifier.score("Norway threatens Canada.", "Norway", "Canada")
+    assert ahead.stance != classifier.score("Norway threatens Canada.", "Canada", "Norway").stance
+    assert ahead.stance == classifier.score("Kenya threatens Portugal.", "Kenya", "Portugal").stance
 
 
 @pytest.mark.parametrize("adapter_rank", [None, 4])

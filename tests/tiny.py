@@ -66,3 +66,33 @@ def build_tiny_base(folder: Path | str, *, seed: int = 0) -> None:
     build_tiny_tokenizer(folder / "tokenizer.json")
     names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL}
     PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names).save_pretrained(folder)
+
+
+def build_tiny_roberta(folder: Path | str, *, seed: int = 0) -> None:
+    """Saves a seeded RoBERTa of 2 layers, hidden size 32, with a byte-level tokenizer of no merges."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import RobertaConfig, RobertaModel
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate((*special[:4], *alphabet, special[4]))}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens(list(special))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = RobertaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        pad_token_id=1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        RobertaModel(config).save_pretrained(folder)
