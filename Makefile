@@ -29,7 +29,8 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m data.build --out build/data $(if $(CLONES),--clones $(CLONES))
 	$(BIN)/python -m train.finetune --config configs/reference.yaml
 	$(BIN)/python -m train.finetune --config configs/adapters.yaml
-	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/average
+	$(BIN)/python -m train.finetune --config configs/longer.yaml
+	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/longer/model runs/average
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
 	$(BIN)/python -m train.export runs/average detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
@@ -37,6 +38,7 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader
+	$(BIN)/python -m train.audit --rows build/data/validation.parquet --out docs/reports/audit.json --page docs/audit.md
 	$(BIN)/python -m train.articles --gold data/articles/validation.jsonl data/articles/held_out.jsonl data/articles/held_out_2.jsonl \
 	  --attributions build/data/articles.validation.parquet --out docs/reports/articles.json
 	$(BIN)/python -m train.card --report docs/reports/validation.json --articles docs/reports/articles.json --out MODEL_CARD.md

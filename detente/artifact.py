@@ -19,7 +19,7 @@ from detente.calibration import Calibration, HeadCalibration
 from detente.encoding import ROLE_TOKENS
 from detente.labels import HEADS
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """Version of the folder's layout; another one is refused."""
 
 CONFIG: Final = "config.json"

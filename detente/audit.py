@@ -36,8 +36,8 @@ SWAP_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "person": ("Maria Sanchez", "John Miller", "Mohammed al-Rashid", "Wei Zhang"),
 }
 """What the parties of a statement are exchanged for, by kind."""
-LENGTHS: Final = (0, 15, 30, 60, 10**6)
-"""Bounds of the slices of length, in words."""
+LENGTHS: Final = (0, 15, 30, 60)
+"""Where the slices of length end, in words."""
 CONFIDENT_ERRORS: Final = 50
 MIN_ROWS: Final = 20
 """Smallest slice that is reported."""
@@ -217,8 +217,8 @@ def measure_slices(rows: Sequence[LabelledStatement], probabilities: Probabiliti
 
     def name_length(row: LabelledStatement) -> str:
         words = len(_WORD.findall(row.text))
-        low, high = next((low, high) for low, high in pairwise(LENGTHS) if words <= high)
-        return f"up to {high} words" if high < LENGTHS[-1] else f"over {low} words"
+        fitting = (f"{low + 1} to {high} words" for low, high in pairwise(LENGTHS) if words <= high)
+        return next(fitting, f"over {LENGTHS[-1]} words")
 
     keys: dict[str, Callable[[LabelledStatement], str]] = {
         "source": lambda row: row.source,

@@ -4,13 +4,14 @@ Each head has a temperature and a bias, fitted on validation rows (Guo et al. 20
 Networks; the bias makes it vector scaling with one shared scale). Applying them needs numpy alone.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from detente.labels import HEADS, MAX_LEVEL
+from detente.labels import HEADS
 
 Array = npt.NDArray[np.float64]
 
@@ -21,7 +22,7 @@ class HeadCalibration:
 
     Attributes:
         temperature: Above 0; above 1 flattens.
-        bias: One value for each logit, or one for all; for hostility they keep the cumulative logits falling.
+        bias: One value for each logit, or one for all.
     """
 
     temperature: float = 1.0
@@ -48,78 +49,54 @@ class Calibration:
         return cls({head: HeadCalibration() for head in HEADS})
 
 
-def compute_probabilities(head: str, logits: Array, calibration: HeadCalibration) -> Array:
+def compute_probabilities(logits: Array, calibration: HeadCalibration) -> Array:
     """Calibrated probabilities of a head's labels.
 
     Args:
-        head: ``stance``, ``hostility`` or ``sentiment``.
-        logits: (n, 3), or (n, 4) falling cumulative logits for hostility.
+        logits: (n, labels).
         calibration: The head's calibration.
 
     Returns:
         (n, labels) probabilities; each row sums to 1.
     """
     scaled = logits.astype(np.float64) / calibration.temperature + np.asarray(calibration.bias)
-    if head == "hostility":
-        at_least = 1.0 / (1.0 + np.exp(-np.clip(scaled, -60.0, 60.0)))
-        n = len(at_least)
-        edges = np.concatenate([np.ones((n, 1)), at_least, np.zeros((n, 1))], axis=1)
-        levels: Array = np.clip(edges[:, :-1] - edges[:, 1:], 0.0, 1.0)
-        return levels
     exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities: Array = exp / exp.sum(axis=1, keepdims=True)
     return probabilities
 
 
-def fit_categorical(logits: Array, targets: npt.NDArray[np.int64]) -> HeadCalibration:
-    """Temperature and bias that minimise the negative log-likelihood.
+def fit_head(
+    logits: Array, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], sources: Sequence[str]
+) -> HeadCalibration:
+    """Temperature and bias that minimise the negative log-likelihood of labels that are known up to an interval.
+
+    A source counts by the square root of its rows, so that a large one does not decide alone.
 
     Args:
         logits: (n, labels).
-        targets: (n,) label indices.
+        low: (n,) lowest label index allowed.
+        high: (n,) highest label index allowed; the same as ``low`` where the label is known.
+        sources: The source of each of the n rows.
     """
     from scipy.optimize import minimize
 
-    rows = np.arange(len(targets))
+    counts = Counter(sources)
+    weights = np.array([counts[source] ** -0.5 for source in sources])
+    weights /= weights.sum()
 
-    def loss(parameters: Array) -> float:
-        scaled = logits * np.exp(parameters[0]) + parameters[1:]
-        top = scaled.max(axis=1, keepdims=True)
-        log_sum = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
-        return float(np.mean(log_sum - scaled[rows, targets]) + 1e-3 * np.square(parameters).sum())
-
-    best = minimize(loss, np.zeros(1 + logits.shape[1]), method="L-BFGS-B").x
-    return HeadCalibration(float(np.exp(-best[0])), tuple(float(b) for b in best[1:] - best[1:].mean()))
-
-
-def fit_ordinal(logits: Array, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> HeadCalibration:
-    """Temperature and four biases that minimise the interval-censored negative log-likelihood.
-
-    The biases move the thresholds between the levels; the calibrated logits fall along each row as the raw ones do.
-
-    Args:
-        logits: (n, 4) falling cumulative logits, at the same distance from one another in every row.
-        low: (n,) lowest level allowed.
-        high: (n,) highest level allowed.
-    """
-    from scipy.optimize import minimize
-
-    levels = np.arange(MAX_LEVEL + 1)
-    allowed = (levels >= low[:, None]) & (levels <= high[:, None])
-    gaps = -np.diff(logits[0])
+    labels = np.arange(logits.shape[1])
+    allowed = (labels >= low[:, None]) & (labels <= high[:, None])
 
     def build(parameters: Array) -> HeadCalibration:
-        """Parameters: log scale, first bias, and the logs of the factors by which the gaps grow."""
-        scale, first = float(np.exp(parameters[0])), float(parameters[1])
-        changes = gaps * scale * (1 - np.exp(parameters[2:]))
-        return HeadCalibration(1 / scale, tuple(float(b) for b in first + np.concatenate([[0.0], np.cumsum(changes)])))
+        """Parameters: log scale and biases."""
+        bias = parameters[1:] - parameters[1:].mean()
+        return HeadCalibration(float(np.exp(-parameters[0])), tuple(float(b) for b in bias))
 
     def loss(parameters: Array) -> float:
-        inside = (compute_probabilities("hostility", logits, build(parameters)) * allowed).sum(axis=1)
-        penalty = 1e-3 * float(np.square(parameters).sum())
-        return float(np.mean(-np.log(inside + 1e-12))) + penalty
+        inside = (compute_probabilities(logits, build(parameters)) * allowed).sum(axis=1)
+        return float(-(weights * np.log(inside + 1e-12)).sum() + 1e-3 * np.square(parameters).sum())
 
-    return build(minimize(loss, np.zeros(1 + MAX_LEVEL), method="L-BFGS-B").x)
+    return build(minimize(loss, np.zeros(1 + logits.shape[1]), method="L-BFGS-B").x)
 
 
 def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: float) -> float:

@@ -178,7 +178,7 @@ class Classifier:
         """Uncalibrated logits of each statement's first window, for calibration and evaluation.
 
         Returns:
-            ``stance`` (n, 3), ``hostility`` (n, 4) and ``sentiment`` (n, 3).
+            ``stance`` (n, 3), ``hostility`` (n, 5) and ``sentiment`` (n, 3).
         """
         return stack_logits(self._runtime.run([found[0].ids for found in self._encoder.encode(statements)]))
 
@@ -283,7 +283,7 @@ class Classifier:
         encoded = self._encoder.encode(statements)
         logits = stack_logits(self._runtime.run([window.ids for windows in encoded for window in windows]))
         heads = self.manifest.calibration.heads
-        probabilities = {head: compute_probabilities(head, logits[head], heads[head]) for head in HEADS}
+        probabilities = {head: compute_probabilities(logits[head], heads[head]) for head in HEADS}
         scores = []
         row = 0
         for windows in encoded:

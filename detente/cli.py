@@ -359,11 +359,12 @@ class _ProgressBar:
         self._bar.update(self._task, total=progress.all_rows, completed=progress.rows, visible=True, rate=rate_text)
         if not errors.is_terminal and now - self._told >= _TELL_EVERY_S:
             self._told = now
-            left = (progress.all_rows - progress.rows) / max(rate, 1e-3)
-            errors.print(
-                f"{progress.rows:,} of {progress.all_rows:,} {self._unit}, {progress.failed:,} with an error, "
-                f"{rate_text}, {datetime.timedelta(seconds=round(left))} left"
-            )
+            known = []
+            if rate > 0:
+                left = datetime.timedelta(seconds=round((progress.all_rows - progress.rows) / rate))
+                known = [rate_text, f"{left} left"]
+            done = f"{progress.rows:,} of {progress.all_rows:,} {self._unit}"
+            errors.print(", ".join([done, f"{progress.failed:,} with an error", *known]))
 
 
 def _make_table(scored: list[tuple[Row, Score | str]]) -> Table:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from detente.calibration import HeadCalibration, compute_probabilities, fit_categorical
+from detente.calibration import HeadCalibration, compute_probabilities, fit_head
 from detente.classifier import Classifier
 from detente.corpus import stable_fraction
 from detente.labels import HEADS, MAX_LEVEL, SENTIMENTS, STANCES
@@ -340,11 +340,12 @@ def measure_calibration(rows: Sequence[LabelledStatement], classifier: Classifie
         parts = [np.ones(len(known), bool)] if len(calibrations) == 1 else [half, ~half]
         probabilities = np.zeros_like(logits)
         for part, calibration in zip(parts, calibrations, strict=True):
-            probabilities[part] = compute_probabilities("stance", logits[part], calibration)
+            probabilities[part] = compute_probabilities(logits[part], calibration)
         correct = probabilities.argmax(axis=1) == truth
         return measure_calibration_error(probabilities.max(axis=1), correct)
 
-    fitted = [fit_categorical(logits[~part], truth[~part]) for part in (half, ~half)]
+    sources = np.array([row.source for row in known])
+    fitted = [fit_head(logits[~part], truth[~part], truth[~part], sources[~part].tolist()) for part in (half, ~half)]
     return {
         "rows": float(len(known)),
         "uncalibrated": measure([HeadCalibration(bias=(0.0,) * len(STANCES))]),

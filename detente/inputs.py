@@ -28,6 +28,7 @@ SPAN_ROWS: Final = 4096
 NEEDED_COLUMNS: Final = ("text", "speaker", "counterpart")
 ARROW_SUFFIXES: Final = (".parquet", ".arrow")
 _MOST_RECORD_CHARS: Final = 10_000_000
+_RENAMED: Final = "_input"
 _EXTRA_CELLS: Final = "\0extra"  # no CSV header holds it
 
 
@@ -113,8 +114,11 @@ class Chunk:
 
 
 def rename(column: str) -> str:
-    """What an input column is called beside the scores."""
-    return f"{column}_input" if column in (*SCORE_COLUMNS, ERROR_COLUMN) else column
+    """What an input column is called beside the scores, also if the input has scores already."""
+    own = column
+    while own.endswith(_RENAMED):
+        own = own.removesuffix(_RENAMED)
+    return column + _RENAMED if own in (*SCORE_COLUMNS, ERROR_COLUMN) else column
 
 
 def is_table(source: str) -> bool:

@@ -1,8 +1,4 @@
-"""The multi-task loss: missing labels are masked, and a coarse hostility label is an interval of levels.
-
-Levels follow a cumulative-link model (McCullagh 1980, Regression Models for Ordinal Data): the head gives one logit
-for each of the four events "the level is at least k", k = 1 to 4, in falling order.
-"""
+"""The multi-task loss: missing labels are masked, and a coarse hostility label is an interval of levels."""
 
 import torch
 from torch import Tensor
@@ -12,26 +8,21 @@ MISSING = -100
 """Stands for a label that a source does not have."""
 
 
-def measure_interval_loss(cumulative_logits: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def measure_interval_loss(logits: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Negative log of the probability that the level lies in [low, high].
 
     Args:
-        cumulative_logits: (batch, 4) logits of "the level is at least 1, 2, 3, 4"; they fall along the row.
-        low: (batch,) lowest level allowed, 0 to 4.
-        high: (batch,) highest level allowed, ``low`` to 4.
+        logits: (batch, levels).
+        low: (batch,) lowest level allowed, from 0.
+        high: (batch,) highest level allowed, ``low`` to the last.
 
     Returns:
-        (batch,) losses, 0 or more; 0 where the interval is 0 to 4.
+        (batch,) losses, 0 or more; 0 where the interval holds all levels.
     """
-    logits = cumulative_logits.float()
-    edge = torch.full_like(logits[:, :1], 30.0)
-    bounds = torch.cat([edge, logits, -edge], dim=1)  # at least 0, ..., at least 5
-    reach_low = bounds.gather(1, low[:, None]).squeeze(1)
-    pass_high = bounds.gather(1, high[:, None] + 1).squeeze(1)
-    # log(sigmoid(a) - sigmoid(b)) for a > b, without cancellation
-    gap = (reach_low - pass_high).clamp_min(1e-4)
-    inside = functional.logsigmoid(reach_low) + functional.logsigmoid(-pass_high) + torch.log(-torch.expm1(-gap))
-    return -inside
+    logs = functional.log_softmax(logits.float(), dim=1)
+    levels = torch.arange(logits.shape[1], device=logits.device)
+    outside = (levels < low[:, None]) | (levels > high[:, None])
+    return -torch.logsumexp(logs.masked_fill(outside, -torch.inf), dim=1)
 
 
 def measure_loss(
@@ -49,7 +40,7 @@ def measure_loss(
     """Weighted sum of the three heads' losses, each a weighted mean over the rows that have the label.
 
     Args:
-        logits: ``stance`` (batch, 3), ``hostility`` (batch, 4), ``sentiment`` (batch, 3).
+        logits: ``stance`` (batch, 3), ``hostility`` (batch, 5), ``sentiment`` (batch, 3).
         stance: (batch,) label index, or MISSING; likewise ``sentiment``.
         hostility_low: (batch,) lowest level, or MISSING; likewise ``hostility_high``.
         sentiment: (batch,) label index, or MISSING.

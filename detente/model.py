@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from detente.encoding import ROLE_TOKENS
-from detente.labels import MAX_LEVEL, SENTIMENTS, STANCES
+from detente.labels import HOSTILITY_LEVELS, SENTIMENTS, STANCES
 
 HEAD_MODULES: Final = ("roles", "mix", "stance", "hostility", "sentiment")
 """Everything that is not the encoder: role tokens, and what follows the pooling."""
@@ -51,32 +51,13 @@ class DetenteOutput(ModelOutput):  # type: ignore[misc]  # untyped base
 
     Attributes:
         stance: (batch, 3) in the order of ``labels.STANCES``.
-        hostility: (batch, 4) falling logits of "the level is at least 1, 2, 3, 4".
+        hostility: (batch, 5) in the order of ``labels.HOSTILITY_LEVELS``.
         sentiment: (batch, 3) in the order of ``labels.SENTIMENTS``.
     """
 
     stance: Tensor | None = None
     hostility: Tensor | None = None
     sentiment: Tensor | None = None
-
-
-class OrdinalHead(nn.Module):
-    """A cumulative-link head: one latent score, and thresholds that rise by positive steps.
-
-    The steps start at 3: rows whose label is an interval up to the highest level pull the latent score over the first
-    threshold, and must not thereby pull it over the others.
-    """
-
-    def __init__(self, features: int, thresholds: int) -> None:
-        """Takes the size of the input and the number of thresholds, one less than the levels."""
-        super().__init__()
-        self.latent = nn.Linear(features, 1)
-        self.steps = nn.Parameter(torch.full((thresholds,), 2.95))  # softplus(2.95) is 3
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(batch, features) to (batch, thresholds) falling logits of "the level is at least k"."""
-        logits: Tensor = self.latent(features) - torch.cumsum(nn.functional.softplus(self.steps), dim=0)
-        return logits
 
 
 class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
@@ -103,7 +84,7 @@ class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
         self.dropout = nn.Dropout(config.dropout)
         self.stance = nn.Linear(hidden, len(STANCES))
         self.sentiment = nn.Linear(hidden, len(SENTIMENTS))
-        self.hostility = OrdinalHead(hidden, MAX_LEVEL)
+        self.hostility = nn.Linear(hidden, len(HOSTILITY_LEVELS))
         self.post_init()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> DetenteOutput:

@@ -55,7 +55,7 @@ class Runtime(Protocol):
     def run(self, sequences: Sequence[Sequence[int]]) -> list[Outputs]:
         """The outputs of each sequence, in their order.
 
-        The scoring network gives ``stance`` (3,), ``hostility`` (4,) and ``sentiment`` (3,); the attribution network
+        The scoring network gives ``stance`` (3,), ``hostility`` (5,) and ``sentiment`` (3,); the attribution network
         ``tags`` (seq, kinds, tags) and ``links`` (links, seq, seq), where seq may include padding at the end.
         """
         ...
@@ -186,7 +186,7 @@ class TorchRuntime:
 
 
 def stack_logits(outputs: Sequence[Outputs]) -> dict[str, npt.NDArray[np.float64]]:
-    """Logits of n sequences by head: ``stance`` (n, 3), ``hostility`` (n, 4), ``sentiment`` (n, 3)."""
+    """Logits of n sequences by head: ``stance`` (n, 3), ``hostility`` (n, 5), ``sentiment`` (n, 3)."""
     return {head: np.stack([output[head] for output in outputs]).astype(np.float64) for head in _OUTPUTS}
 
 

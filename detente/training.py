@@ -19,7 +19,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from detente.artifact import CONFIG, TOKENIZER, Manifest, hash_file, read_manifest, write_manifest
-from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_categorical, fit_ordinal
+from detente.calibration import Calibration, choose_threshold, compute_probabilities, fit_head
 from detente.classifier import Classifier
 from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
@@ -370,19 +370,14 @@ def fit_calibration(
     sentiment = np.array([MISSING if r.sentiment is None else SENTIMENTS.index(r.sentiment) for r in rows])
     low = np.array([MISSING if r.hostility_low is None else r.hostility_low for r in rows])
     high = np.array([MISSING if r.hostility_high is None else r.hostility_high for r in rows])
-    known = {"stance": stance != MISSING, "sentiment": sentiment != MISSING, "hostility": low != MISSING}
-
-    heads = {
-        "stance": fit_categorical(logits["stance"][known["stance"]], stance[known["stance"]]),
-        "hostility": fit_ordinal(
-            logits["hostility"][known["hostility"]],
-            low[known["hostility"]],
-            high[known["hostility"]],
-        ),
-        "sentiment": fit_categorical(logits["sentiment"][known["sentiment"]], sentiment[known["sentiment"]]),
-    }
-    kept = known["stance"]
-    probabilities = compute_probabilities("stance", logits["stance"][kept], heads["stance"])
+    bounds = {"stance": (stance, stance), "hostility": (low, high), "sentiment": (sentiment, sentiment)}
+    heads = {}
+    for head, (lowest, highest) in bounds.items():
+        known = lowest != MISSING
+        sources = [row.source for row, is_known in zip(rows, known, strict=True) if is_known]
+        heads[head] = fit_head(logits[head][known], lowest[known], highest[known], sources)
+    kept = stance != MISSING
+    probabilities = compute_probabilities(logits["stance"][kept], heads["stance"])
     correct = probabilities.argmax(axis=1) == stance[kept]
     threshold = choose_threshold(probabilities.max(axis=1), correct, selective_risk)
     return Calibration(heads, review_below=threshold, selective_risk=selective_risk)

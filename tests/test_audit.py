@@ -56,7 +56,7 @@ def test_slices_count_right_stances() -> None:
         assert found[kind][name]["overconfidence"] == pytest.approx(
             predict_against(ROWS)["stance"].max(axis=1).mean() - 1 / 3
         )
-    assert {name: part["rows"] for name, part in found["length"].items()} == {"up to 15 words": 60}
+    assert {name: part["rows"] for name, part in found["length"].items()} == {"1 to 15 words": 60}
     assert measure_slices(ROWS[:19], predict_against(ROWS[:19]))["source"] == {}, "too few to say anything"
 
 

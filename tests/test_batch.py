@@ -184,6 +184,16 @@ def test_rows_of_a_span_can_be_read_alone(tmp_path: Path) -> None:
     assert [row.values["id"] for row in backwards] == [str(i) for i in range(74, -1, -1)]
 
 
+def test_scores_can_be_scored_again(tmp_path: Path, model: ModelChoice) -> None:
+    first, second, third = (tmp_path / f"{name}.csv" for name in ("first", "second", "third"))
+    write(first, [{"text": "News.", "stance": "coded by hand"}])
+    score_files(first, second, Run(model))
+    score_files(second, third, Run(model))
+    (before,), (after,) = read(second), read(third)
+    assert after["stance_input_input"] == before["stance_input"] == "coded by hand"
+    assert after["stance_input"] == before["stance"] == after["stance"]
+
+
 # Stops
 
 
@@ -339,7 +349,6 @@ def test_full_disk_stops_and_goes_on(tmp_path: Path, model: ModelChoice, monkeyp
     [
         ("in.csv", b"words\nNews.\n", "needs a header with the column text, found words"),
         ("in.csv", b"text,a,a\nNews.,1,2\n", "two columns called 'a': rename one"),
-        ("in.csv", b"text,error,error_input\nNews.,1,2\n", "two columns called 'error_input'"),
         ("in.csv", b'text\n"News.\n' + b"News.\n" * 2_000_000, "a quote that opens a cell may not be closed"),
         ("in.parquet", b"PAR1 but no more", "no Parquet file that can be read"),
         ("in.parquet", b"", "no Parquet file that can be read"),

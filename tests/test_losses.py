@@ -1,4 +1,4 @@
-"""Losses: the interval loss against a direct float64 computation, masks, extreme logits."""
+"""Losses: the interval loss against a direct computation, masks, extreme logits."""
 
 import itertools
 import math
@@ -13,42 +13,39 @@ INTERVALS = [(low, high) for low in range(5) for high in range(low, 5)]
 HEAD_WEIGHTS = {"stance": 1.0, "hostility": 0.7, "sentiment": 0.5}
 
 
-def draw_cumulative(rows: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    start = 8 * torch.rand(rows, 1, generator=generator) - 2
-    steps = 0.05 + 2 * torch.rand(rows, 4, generator=generator)
-    return start - steps.cumsum(1)
+def draw_levels(rows: int, seed: int = 0) -> Tensor:
+    return 3 * torch.randn(rows, 5, generator=torch.Generator().manual_seed(seed))
 
 
 def compute_directly(logits: list[float], low: int, high: int) -> float:
-    at_least = [1.0, *(1 / (1 + math.exp(-x)) for x in logits), 0.0]
-    return -math.log(at_least[low] - at_least[high + 1])
+    weights = [math.exp(x) for x in logits]
+    return -math.log(sum(weights[low : high + 1]) / sum(weights))
 
 
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
 def test_interval_loss_equals_direct_computation(low: int, high: int) -> None:
-    logits = draw_cumulative(40)
+    logits = draw_levels(40)
     found = measure_interval_loss(logits, torch.full((40,), low), torch.full((40,), high))
     expected = [compute_directly(row, low, high) for row in logits.double().tolist()]
     torch.testing.assert_close(found.double(), torch.tensor(expected, dtype=torch.float64), rtol=1e-4, atol=1e-5)
 
 
 def test_exact_levels_are_a_distribution() -> None:
-    logits = draw_cumulative(20, seed=1)
+    logits = draw_levels(20, seed=1)
     levels = [measure_interval_loss(logits, torch.full((20,), k), torch.full((20,), k)).neg().exp() for k in range(5)]
     torch.testing.assert_close(torch.stack(levels).sum(0), torch.ones(20), rtol=1e-5, atol=1e-5)
 
 
 def test_interval_of_all_levels_costs_nothing() -> None:
-    logits = draw_cumulative(10).requires_grad_()
+    logits = draw_levels(10).requires_grad_()
     loss = measure_interval_loss(logits, torch.zeros(10, dtype=torch.long), torch.full((10,), 4))
     assert loss.abs().max() < 1e-6
     loss.sum().backward()
-    assert logits.grad is not None and logits.grad.abs().max() == 0
+    assert logits.grad is not None and logits.grad.abs().max() < 1e-6
 
 
 def test_wider_intervals_cost_less() -> None:
-    logits = draw_cumulative(10)
+    logits = draw_levels(10)
     costs = {
         pair: measure_interval_loss(logits, torch.full((10,), pair[0]), torch.full((10,), pair[1]))
         for pair in INTERVALS
@@ -58,36 +55,30 @@ def test_wider_intervals_cost_less() -> None:
             assert (costs[c, d] <= costs[a, b] + 1e-5).all()
 
 
-@pytest.mark.parametrize("shift", [-1e4, -100.0, 0.0, 100.0, 1e4])
+@pytest.mark.parametrize("scale", [-1e4, -100.0, 0.0, 100.0, 1e4])
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
-def test_extreme_logits_keep_loss_and_gradient_finite(shift: float, low: int, high: int) -> None:
-    logits = (shift - torch.arange(4.0)[None]).requires_grad_()
+def test_extreme_logits_keep_loss_and_gradient_finite(scale: float, low: int, high: int) -> None:
+    logits = (scale * torch.arange(5.0)[None]).requires_grad_()
     loss = measure_interval_loss(logits, torch.tensor([low]), torch.tensor([high]))
     loss.sum().backward()
     assert loss.isfinite().all() and (loss >= -1e-6).all()
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
-def test_equal_thresholds_keep_the_gradient_finite() -> None:
-    logits = torch.zeros(1, 4, requires_grad=True)
-    measure_interval_loss(logits, torch.tensor([2]), torch.tensor([2])).sum().backward()
-    assert logits.grad is not None and logits.grad.isfinite().all()
-
-
-def test_gradient_moves_toward_the_interval() -> None:
-    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]], requires_grad=True)
-    measure_interval_loss(logits, torch.tensor([4]), torch.tensor([4])).sum().backward()
-    assert logits.grad is not None and logits.grad[0, 3] < 0
-    logits.grad = None
-    measure_interval_loss(logits, torch.tensor([0]), torch.tensor([0])).sum().backward()
-    assert logits.grad is not None and logits.grad[0, 0] > 0
+@pytest.mark.parametrize(("low", "high"), [(4, 4), (0, 0), (1, 3)])
+def test_gradient_moves_toward_the_interval(low: int, high: int) -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0, 0.5]], requires_grad=True)
+    measure_interval_loss(logits, torch.tensor([low]), torch.tensor([high])).sum().backward()
+    assert logits.grad is not None
+    for level, slope in enumerate(logits.grad[0].tolist()):
+        assert slope < 0 if low <= level <= high else slope > 0
 
 
 def draw_batch(rows: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(3)
     logits = {
         "stance": torch.randn(rows, 3, generator=generator).requires_grad_(),
-        "hostility": draw_cumulative(rows).requires_grad_(),
+        "hostility": draw_levels(rows).requires_grad_(),
         "sentiment": torch.randn(rows, 3, generator=generator).requires_grad_(),
     }
     labels = {

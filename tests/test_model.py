@@ -37,15 +37,6 @@ def test_auto_classes_load_the_folder(trained: Path, model: DetenteModel) -> Non
     assert all(torch.equal(found[head], expected[head]) for head in expected)
 
 
-def test_hostility_logits_fall(model: DetenteModel) -> None:
-    ids = torch.randint(5, model.config.encoder.vocab_size, (64, 12), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        model.hostility.steps.copy_(torch.tensor([-9.0, 3.0, 0.0, -1.0]))
-    hostility = run(model, ids)["hostility"]
-    assert hostility.shape == (64, 4)
-    assert bool((hostility.diff(dim=1) < 0).all())
-
-
 def test_padding_makes_no_difference(model: DetenteModel) -> None:
     ids = make_batch(model)
     padded = torch.nn.functional.pad(ids, (0, 9))

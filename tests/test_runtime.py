@@ -64,7 +64,7 @@ def test_shapes_and_order(onnx: Runtime, torch_runtime: Runtime, sequences: list
         logits = stack_logits(runtime.run(sequences))
         assert {head: (p.shape[1], p.dtype) for head, p in logits.items()} == {
             "stance": (3, np.float64),
-            "hostility": (4, np.float64),
+            "hostility": (5, np.float64),
             "sentiment": (3, np.float64),
         }
         assert all(len(p) == len(sequences) for p in logits.values())

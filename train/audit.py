@@ -32,6 +32,10 @@ def main() -> None:
     if not rows:
         parser.error(f"{arguments.rows} has no row that can be audited")
     classifier = Classifier.from_pretrained(arguments.model)
+    trained = classifier.manifest.run["data"]["weights"]
+    if own := [row for row in rows if row.source in trained]:
+        print(f"{len(rows) - len(own)} of {len(rows)} rows are of sources that the model did not learn: left out")
+        rows = own
     predict = predict_with(classifier)
     report = {
         "model_version": classifier.manifest.model_version,
