@@ -1,5 +1,6 @@
 """Two versions of a model on the same statements: how far scores move, and which thresholds keep their meaning."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +54,7 @@ def compare_files(old: Path, new: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         "rows": len(pairs),
         "left_out": len(tables[0]) - len(pairs),
-        "versions": [str(pairs[0][side].get(rename("model_version")) or "not stated") for side in (0, 1)],
+        "versions": [_find_version(path, pairs[0][side]) for side, path in enumerate((old, new))],
         "changed": {
             name: float(np.mean([str(a[rename(name)]) != str(b[rename(name)]) for a, b in pairs])) for name in LABELS
         },
@@ -66,6 +67,16 @@ def compare_files(old: Path, new: Path) -> dict[str, Any]:
             "thresholds": [[threshold, move_threshold(before, after, threshold)] for threshold in thresholds],
         }
     return found
+
+
+def _find_version(path: Path, row: Mapping[str, Any]) -> str:
+    """The model's version, from the row, or from the manifest beside files that were scored before rows carried it."""
+    if version := row.get(rename("model_version")):
+        return str(version)
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    if not manifest.is_file():
+        return "not stated"
+    return str(json.loads(manifest.read_text(encoding="utf-8"))["made_by"]["model_version"])
 
 
 def move_threshold(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], threshold: float) -> float:

@@ -72,8 +72,8 @@ def test_config_keeps_the_shape_of_the_network(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.update(format_version=99), "artifact format 99, this package reads format 3"),
-        (lambda s: s.update(format_version="3"), "artifact format 3, this package reads format 3"),
+        (lambda s: s.update(format_version=99), "artifact format 99, this package reads format 4"),
+        (lambda s: s.update(format_version="4"), "artifact format 4, this package reads format 4"),
         (lambda s: s.pop("format_version"), "is not a detente config"),
         (lambda s: s.update(colour="red"), r"unknown keys \['colour'\]"),
         (lambda s: s.pop("max_tokens"), "is incomplete.*max_tokens"),

@@ -106,6 +106,7 @@ def test_score_as_json_holds_everything(score: Score) -> None:
         "confidence",
         "needs_review",
         "windows",
+        "model_version",
     ]
     assert found["stance"] == score.stance and found["hostility"] == score.hostility
     assert found["hostility_probs"] == score.hostility_probs

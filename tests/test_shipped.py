@@ -131,16 +131,15 @@ def test_plain_cases(released: Classifier) -> None:
     assert plain.stance_label == "neutral" and plain.hostility < 0.1
 
 
-@pytest.mark.xfail(strict=True, reason="the released model calls this threat favour; the one before called it against")
 def test_a_conditional_threat_is_against(released: Classifier) -> None:
     threat = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
-    assert threat.hostility > 0.4 and threat.stance_label == "against"
+    assert threat.stance_label == "against"
 
 
-@pytest.mark.xfail(strict=True, reason="the released model does not find the threat")
+@pytest.mark.xfail(strict=True, reason="the released model calls it against, but gives the threat 0.16")
 def test_conditional_threat_is_placed_at_threat(released: Classifier) -> None:
     score = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
-    assert score.hostility_level == "threat"
+    assert score.hostility > 0.4 and score.hostility_level == "threat"
 
 
 def test_names_make_no_difference(released: Classifier) -> None:
