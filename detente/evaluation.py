@@ -20,6 +20,8 @@ from detente.metrics import (
     measure_calibration_error,
     score_accuracy,
     score_auc,
+    score_f1,
+    score_kappa,
     score_macro_f1,
     trace_risk_coverage,
 )
@@ -32,6 +34,7 @@ Probabilities = dict[str, npt.NDArray[np.float64]]
 Predictor = Callable[[Sequence[Statement]], Probabilities]
 """Statements in; (n, labels) probabilities of each head out."""
 
+_HEADLINE_DRAWS: Final = 200
 COVERAGES: Final = (0.5, 0.7, 0.8, 0.9, 1.0)
 COERCIVE: Final = frozenset({"THREATEN", "COERCE", "SANCTION", "ASSAULT", "MOBILIZE", "FIGHT"})
 """PLOVER root codes that threaten or coerce."""
@@ -104,12 +107,17 @@ def predict_vader() -> Predictor:
     return predict
 
 
-def evaluate(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str, Any]:
+def evaluate(rows: Sequence[LabelledStatement], predict: Predictor, *, intervals: bool = False) -> dict[str, Any]:
     """The whole report on labelled rows.
 
+    Args:
+        rows: Of any sources.
+        predict: What is measured.
+        intervals: Whether to estimate 95 % intervals of the headline figures, which takes some seconds.
+
     Returns:
-        ``sources``: figures by source and head. ``headline``: the figures of the README's table that the rows allow.
-        JSON-ready.
+        ``sources``: figures by source and head. ``headline``: the figures of the README's table that the rows allow;
+        ``headline_intervals``, if asked for. JSON-ready.
     """
     probabilities = predict([row.to_statement() for row in rows])
     sources = {}
@@ -118,7 +126,8 @@ def evaluate(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str,
         part = [rows[i] for i in index]
         found = {head: _report_head(head, part, p[index]) for head, p in probabilities.items()}
         sources[source] = {"rows": len(part), **{head: figures for head, figures in found.items() if figures}}
-    return {"rows": len(rows), "headline": measure_headline(rows, probabilities), "sources": sources}
+    report = {"rows": len(rows), "headline": measure_headline(rows, probabilities), "sources": sources}
+    return report | ({"headline_intervals": estimate_headline(rows, probabilities)} if intervals else {})
 
 
 def _report_head(
@@ -188,11 +197,37 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
             figures[f"unscon_{name}_auc"] = score_auc(
                 np.array([(rows[i].hostility_low or 0) > 0 for i in index]), hostility[index]
             )
+    if len(index := np.array([i for i in unscon if rows[i].stance == "against"], dtype=np.int64)):
+        figures["unscon_against"] = float((stance[index].argmax(axis=1) == STANCES.index("against")).mean())
+    if len(index := np.array([i for i in pick("rusentrel_en") if rows[i].stance], dtype=np.int64)):
+        truth = np.array([STANCES.index(rows[i].stance or "") for i in index])
+        f1 = score_f1(truth, stance[index].argmax(axis=1), len(STANCES))
+        figures["rusentrel_polar_f1"] = float((f1[0] + f1[2]) / 2)
+    if len(index := np.array([i for i in pick("authored") if _exact_label("hostility", rows[i]) >= 0], dtype=np.int64)):
+        levels = np.array([_exact_label("hostility", rows[i]) for i in index])
+        found = probabilities["hostility"][index].argmax(axis=1)
+        figures["authored_levels_kappa"] = score_kappa(levels, found, MAX_LEVEL + 1)
     polar = np.array([i for i in pick("mpqa") if rows[i].speaker and rows[i].stance != "neutral"], dtype=np.int64)
     if len(polar):
         positive = np.array([rows[i].stance == "favour" for i in polar])
         figures["mpqa_polarity_accuracy"] = float(np.mean((score[polar] > 0) == positive))
     return figures
+
+
+def estimate_headline(rows: Sequence[LabelledStatement], probabilities: Probabilities) -> dict[str, list[float]]:
+    """95 % bootstrap intervals of ``measure_headline``; both directions of a DSE pair are drawn together."""
+    units: dict[tuple[str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        units.setdefault((row.source, row.id[:-3] if row.source == "dse" else row.id), []).append(i)
+    members = list(units.values())
+    generator = np.random.default_rng(0)
+    draws: dict[str, list[float]] = {}
+    for _ in range(_HEADLINE_DRAWS):
+        index = np.array([i for unit in generator.integers(0, len(members), len(members)) for i in members[unit]])
+        part = {head: p[index] for head, p in probabilities.items()}
+        for name, figure in measure_headline([rows[i] for i in index], part).items():
+            draws.setdefault(name, []).append(figure)
+    return {name: np.nanpercentile(values, [2.5, 97.5]).tolist() for name, values in draws.items()}
 
 
 def _measure_dse(rows: Sequence[LabelledStatement], stance: npt.NDArray[np.float64]) -> dict[str, float]:
@@ -402,7 +437,7 @@ def report_model(
         "model": classifier.manifest.model_version,
         "backend": classifier.backend,
         "splits": sorted({row.split for row in rows}),
-        "evaluation": evaluate(rows, predict),
+        "evaluation": evaluate(rows, predict, intervals=True),
         "swap": measure_swap([row for row in rows if row.source == "dse"], predict),
         "calibration": measure_calibration(rows, classifier),
         "baselines": {name: evaluate(rows, makers[name]()) for name in baselines},

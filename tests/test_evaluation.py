@@ -155,6 +155,42 @@ def test_unscon_tells_sentences_from_clauses() -> None:
     assert figures["unscon_conflict_auc"] == pytest.approx(1 / 2)
 
 
+def test_levels_polarity_and_directed_rows() -> None:
+    rows = [
+        replace(ROW, source="authored", id=str(i), text=f"level {i}", hostility_low=i, hostility_high=i)
+        for i in range(5)
+    ]
+    rows += [
+        replace(ROW, source="rusentrel_en", id=str(i), text=f"wire {i}", stance=stance)
+        for i, stance in enumerate(["favour", "against", "against", "neutral"])
+    ]
+    rows += [replace(ROW, source="unscon", id=str(i), text=f"speech {i}", stance="against") for i in range(4)]
+    stances = {
+        ("wire 0", ROW.speaker): "favour",
+        ("wire 1", ROW.speaker): "against",
+        ("speech 0", ROW.speaker): "against",
+    }
+    neutral = {(row.text, row.speaker): "neutral" for row in rows} | stances
+    figures = headline(rows, predict_by(neutral, {f"level {i}": i for i in range(5)}))
+    assert figures["authored_levels_kappa"] == pytest.approx(1.0)
+    assert figures["rusentrel_polar_f1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert figures["unscon_against"] == pytest.approx(1 / 4)
+
+
+def test_intervals_hold_the_figures_and_draw_pairs_together() -> None:
+    rows = [
+        replace(ROW, source="dse", id=f"{i}-{way}", text=f"pair {i}", speaker=way, native="3" if i % 2 else "0")
+        for i in range(40)
+        for way in ("pq", "qp")
+    ]
+    said = {(f"pair {i}", "pq"): "against" if i % 4 == 1 else "neutral" for i in range(40)}
+    said |= {(f"pair {i}", "qp"): "neutral" for i in range(40)}
+    report = evaluate(rows, predict_by(said), intervals=True)
+    low, high = report["headline_intervals"]["dse_micro_f1"]
+    assert 0.55 < low < report["headline"]["dse_micro_f1"] == 0.75 < high < 0.92
+    assert report["headline_intervals"]["dse_pairs"] == [40.0, 40.0], "a pair is drawn whole"
+
+
 def test_report_by_source_and_head() -> None:
     rows = [replace(r, source="invented") for r in make_rows("train") if r.stance is not None]
     truth = {(r.text, r.speaker): r.stance or "" for r in rows}
