@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from detente import __version__
 from detente.artifact import QUANTISED, WEIGHTS
 from detente.classifier import Classifier
-from detente.inputs import ARROW_SUFFIXES, Chunk, Input, InputFile, read_span, scan, take_fingerprint
+from detente.inputs import ARROW_SUFFIXES, Chunk, Input, InputFile, has_changed, read_span, scan
 from detente.outputs import (
     Form,
     Place,
@@ -241,7 +241,7 @@ class Run:
                 rows, failed = rows + done, failed + bad
                 self.on_progress(Progress(rows, found.rows, failed))
             assert rows == found.rows, f"{rows} of {found.rows} rows were worked through"
-            if changed := [file.path for file in found.files if take_fingerprint(file.path) != file.fingerprint]:
+            if changed := [file.path for file in found.files if has_changed(file)]:
                 raise StatementError(f"{changed[0]} was changed while it was read: start again with --overwrite")
             return place.finish(description, failed, join)
 

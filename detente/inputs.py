@@ -158,7 +158,7 @@ def scan(
         else:
             found, stretches = _scan_text(path, suffix, columns, most_rows)
         _check_names(path, [rename(name) for name in (*found, *partition)])
-        files.append(InputFile(path, name, suffix, take_fingerprint(path), found, partition))
+        files.append(InputFile(path, name, suffix, _take_fingerprint(path, suffix), found, partition))
         spans += [Span(len(files) - 1, *stretch) for stretch in stretches]
     return Input(tuple(files), tuple(spans), most_rows, tuple(ignored))
 
@@ -200,8 +200,11 @@ def read_span(found: Input, span: Span, *, tables: bool = False) -> Iterator[Chu
 
 
 def _read_single(file: InputFile) -> Row:
-    with _open(file.path) as stream:
-        content = stream.read(_MOST_RECORD_CHARS + 1)
+    try:
+        with _open(file.path) as stream:
+            content = stream.read(_MOST_RECORD_CHARS + 1)
+    except StatementError as error:
+        return Row({}, str(error))
     if len(content) > _MOST_RECORD_CHARS:
         return Row({}, f"over {_MOST_RECORD_CHARS:,} bytes: split it")
     try:
@@ -280,13 +283,26 @@ def _open(path: str) -> "BufferedReader":
         raise StatementError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def take_fingerprint(path: str) -> str:
-    """SHA-256 of a local file; of a remote one, which would have to come here, what the store knows of its content."""
+def has_changed(file: InputFile) -> bool:
+    """Whether a file is not what it was when it was scanned."""
+    return _take_fingerprint(file.path, file.suffix) != file.fingerprint
+
+
+def _take_fingerprint(path: str, suffix: str) -> str:
+    """SHA-256 of a local file; of a remote one, which would have to come here, what the store knows of its content.
+
+    A file that is one row must not stop the others: if it cannot be read, its row says so.
+    """
     if "://" in path:
         store, inside = _open_store(path)
         return f"{store.size(inside)} {store.ukey(inside)}"
-    with _open(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with _open(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except StatementError:
+        if suffix in TABLE_SUFFIXES:
+            raise
+        return "cannot be read"
 
 
 class _Lines:

@@ -1,6 +1,7 @@
 """Articles of any number: each once, in tables that are the same after any number of stops."""
 
 import datetime
+import errno
 import json
 import os
 from pathlib import Path
@@ -125,6 +126,23 @@ def test_reading_goes_on_and_does_nothing_twice(tmp_path: Path, monkeypatch: pyt
     source.write_text(source.read_text().replace("truce", "treaty"), encoding="utf-8")
     with pytest.raises(StatementError, match=r"belongs to another run: the input .*in\.jsonl was changed"):
         read_files(source, out)
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "in" / name).write_text(ROWS[0]["text"], encoding="utf-8")
+    whole = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "a.txt":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert read_files(tmp_path / "in", tmp_path / "out").failed == 1
+    bad, good = read(tmp_path / "out", "articles")
+    assert "a.txt cannot be read: Permission denied" in bad["error"] and good["statements"] > 0
 
 
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
