@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +28,8 @@ METADATA_KEY: Final = b"detente"
 """Key of the provenance, as JSON, in the metadata of Parquet and Arrow files."""
 _ROW_GROUP: Final = 131_072
 _WAITING_ROWS: Final = 16_384
-_OUR_NAMES: Final = ("part-", "articles.", "statements.", "ledger.", "_")
-"""What the names of files in a folder that a run made begin with; those with ``_`` go when it is complete."""
+_OUR_NAMES: Final = re.compile(r"_?part-.*|_errors-.*|(?:articles|statements|ledger)\.(?:jsonl|parquet)")
+"""Files of a folder that a run made; those that begin with ``_`` go when it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Place:
             self._tidy()
             yield finished
             return
-        if self.out.is_dir() and not all(p.name.startswith(_OUR_NAMES) for p in self.out.iterdir()):
+        if self.out.is_dir() and not all(_OUR_NAMES.fullmatch(p.name) for p in self.out.iterdir()):
             raise StatementError(f"{self.out} holds files that no run made, and is left alone: choose another -o")
         with contextlib.ExitStack() as held:
             with explain_os_errors(self.parts):
@@ -170,7 +171,8 @@ class Place:
             shutil.rmtree(self.parts)
         if self.out.is_dir():
             for path in self.out.glob("_*"):
-                path.unlink()
+                if _OUR_NAMES.fullmatch(path.name):
+                    path.unlink()
 
 
 def _holds_something(path: Path) -> bool:

@@ -296,10 +296,12 @@ def test_output_in_the_input_is_refused(tmp_path: Path, model: ModelChoice) -> N
 def test_folder_with_other_files_is_not_overwritten(tmp_path: Path, model: ModelChoice) -> None:
     source, out = write(tmp_path / "in.csv"), tmp_path / "thesis"
     out.mkdir()
-    (out / "chapter.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(StatementError, match="holds files that no run made"):
-        score_files(source, out, Run(model, overwrite=True))
-    assert (out / "chapter.txt").read_text(encoding="utf-8") == "years of work"
+    for name in ("chapter.txt", "_notes.txt", "articles.csv"):
+        (out / name).write_text("years of work", encoding="utf-8")
+        with pytest.raises(StatementError, match="holds files that no run made"):
+            score_files(source, out, Run(model, overwrite=True))
+        assert (out / name).read_text(encoding="utf-8") == "years of work"
+        (out / name).unlink()
     assert {p.name for p in tmp_path.iterdir()} == {"in.csv", "thesis"}
 
 
