@@ -270,18 +270,18 @@ def _measure_dse(rows: Sequence[LabelledStatement], stance: npt.NDArray[np.float
 def measure_swap(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str, float]:
     """How far the stance moves when the two parties get other names, in the text too.
 
-    Each row whose two parties both stand in its text is rewritten for every pair of ``SWAP_PARTIES``.
+    Each row whose two parties both stand in its text, and none of the new ones as a third, is rewritten for every pair
+    of ``SWAP_PARTIES``.
 
     Returns:
         ``rows``, and ``mean`` and ``max`` of the range of the stance over the four rewritings, in [0, 2].
     """
     parties = {party.name: party for party in load_parties()}
-    swapped = [
-        swap_names(row.to_statement(), parties[speaker], parties[counterpart])
-        for row in rows
-        for speaker, counterpart in SWAP_PARTIES
-    ]
-    variants = [statement for statement in swapped if statement is not None]
+    variants: list[Statement] = []
+    for row in rows:
+        swapped = [swap_names(row.to_statement(), parties[ahead], parties[back]) for ahead, back in SWAP_PARTIES]
+        if None not in swapped:
+            variants += [statement for statement in swapped if statement is not None]
     if not variants:
         return {"rows": 0.0, "mean": float("nan"), "max": float("nan")}
     stance = predict(variants)["stance"]
@@ -294,16 +294,19 @@ def swap_names(statement: Statement, speaker: Party, counterpart: Party) -> Stat
     """The statement with other parties: a demonym becomes a demonym, a capital a capital, any other name the new name.
 
     Returns:
-        None if the two parties do not both stand in the text.
+        None if the two parties do not both stand in the text, or a new one stands there already as a third.
     """
     mentions = find_mentions(statement.text, collect_names(statement))
     if {mention.role for mention in mentions} != {"speaker", "counterpart"}:
         return None
     new = {"speaker": speaker, "counterpart": counterpart}
-    text = statement.text
+    text = rest = statement.text
     for mention in reversed(mentions):
+        rest = rest[: mention.start] + rest[mention.end :]
         form = _match_form(text[mention.start : mention.end], new[mention.role])
         text = text[: mention.start] + form + text[mention.end :]
+    if any(form in rest for party in new.values() for form in party.forms):
+        return None
     return Statement(text, speaker.name, counterpart.name)
 
 

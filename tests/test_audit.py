@@ -92,6 +92,9 @@ def test_names_give_a_matrix_of_gaps() -> None:
     assert found["stance"][company] == pytest.approx([-0.7] * 8) and found["stance"][0] == pytest.approx([0.1] * 8)
     assert np.abs(found["hostility"]).max() == 0
     assert measure_names([replace(ROW, text="They met.")], predict) == {"statements": 0}
+    assert measure_names([replace(ROW, text="Norway joined Canada against Iran.")], predict) == {"statements": 0}, (
+        "Iran would be the counterpart and the third at once"
+    )
 
 
 def test_errors_are_the_surest_first() -> None:
