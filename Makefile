@@ -31,8 +31,10 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.finetune --config configs/adapters.yaml
 	$(BIN)/python -m train.finetune --config configs/longer.yaml
 	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/longer/model runs/average
+	$(BIN)/python -m train.distil runs/reference/model runs/adapters/model runs/longer/model --start runs/average \
+	  --rows build/data/train.parquet --out runs/distilled
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/average detente/weights
+	$(BIN)/python -m train.export runs/distilled detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -24,10 +25,10 @@ from detente.classifier import Classifier
 from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
 from detente.encoding import StatementEncoder, load_tokenizer, pad
-from detente.labels import SENTIMENTS, STANCES
+from detente.labels import HEADS, SENTIMENTS, STANCES
 from detente.losses import MISSING, measure_loss
 from detente.model import HEAD_MODULES, DetenteModel, build_model
-from detente.records import LabelledStatement
+from detente.records import LabelledStatement, Statement
 from detente.runtime import find_base, load_network
 
 logger = logging.getLogger(__name__)
@@ -342,6 +343,117 @@ def average(folders: Sequence[Path], output: Path) -> Path:
             calibration=Calibration.identity(),
             run={**runs[0], "average_of": {m.model_version: run for m, run in zip(manifests, runs, strict=True)}},
         ),
+    )
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class DistilSettings:
+    """How a student learns from its teachers.
+
+    Attributes:
+        statements: Most statements to learn from, chosen by a hash.
+        epochs: Passes over them.
+        batch_size: Statements a step.
+        learning_rate: Peak rate of all weights.
+        seed: Seed of everything random.
+    """
+
+    statements: int = 16_000
+    epochs: float = 3.0
+    batch_size: int = 32
+    learning_rate: float = 5.0e-5
+    seed: int = 1
+
+
+class _DistillingTrainer(Trainer):  # type: ignore[misc]  # likewise
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: object
+    ) -> Any:
+        out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        losses = [cross_entropy(out[head].float(), inputs[head].softmax(dim=1)) for head in HEADS]
+        loss = torch.stack(losses).sum()
+        return (loss, out) if return_outputs else loss
+
+
+def distil(
+    teachers: Sequence[Path],
+    start: Path,
+    rows: Sequence[LabelledStatement],
+    output: Path,
+    settings: DistilSettings | None = None,
+) -> Path:
+    """Teaches one network what several say on average (Hinton, Vinyals and Dean 2015), without any label.
+
+    It learns from rows as they are and, where they name both parties, from the other direction too.
+
+    Args:
+        teachers: Artifacts with ``model.safetensors``.
+        start: The network that goes on learning, such as the average of the teachers.
+        rows: Statements; their labels are not read.
+        output: Folder to write, uncalibrated; it must not exist yet.
+        settings: None for the defaults.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        FileExistsError: ``output`` is there.
+    """
+    settings = settings or DistilSettings()
+    set_seed(settings.seed)
+    output.mkdir(parents=True)
+    given = [row.to_statement() for row in rows]
+    said = {(s.text, s.speaker, s.counterpart) for s in given}
+    said |= {(text, counterpart, speaker) for text, speaker, counterpart in said if speaker and counterpart}
+    chosen = sorted(said, key=lambda key: stable_fraction("distil", *key))[: settings.statements]
+    statements = [Statement(*key) for key in chosen]
+    found = [Classifier.from_pretrained(teacher).compute_logits(statements) for teacher in teachers]
+    targets = {head: np.mean([logits[head] for logits in found], axis=0).astype(np.float32) for head in HEADS}
+    manifest = read_manifest(start)
+    encoder = StatementEncoder(
+        load_tokenizer(str(start / TOKENIZER)), max_tokens=manifest.max_tokens, overlap_tokens=manifest.overlap_tokens
+    )
+    examples = [
+        {"input_ids": windows[0].ids, **{head: values[i].tolist() for head, values in targets.items()}}
+        for i, windows in enumerate(encoder.encode(statements))
+    ]
+    network = load_network(start)
+    for module in network.encoder.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.weight.requires_grad = False
+    trainer = _DistillingTrainer(
+        model=network,
+        args=TrainingArguments(
+            output_dir=str(output),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=0.06,
+            weight_decay=0.01,
+            bf16=True,
+            seed=settings.seed,
+            data_seed=settings.seed,
+            save_strategy="no",
+            logging_steps=50,
+            report_to="none",
+            remove_unused_columns=False,
+            train_sampling_strategy="group_by_length",
+            label_names=list(HEADS),
+            dataloader_pin_memory=torch.cuda.is_available(),
+            use_cpu=not torch.cuda.is_available(),
+        ),
+        train_dataset=examples,
+        data_collator=collate,
+    )
+    logger.info("trained: %s", trainer.train().metrics)
+    network.save_pretrained(output)
+    shutil.copy(start / TOKENIZER, output / TOKENIZER)
+    names = [read_manifest(teacher).model_version for teacher in teachers]
+    digest = hashlib.sha256(json.dumps([manifest.model_version, names, asdict(settings)]).encode()).hexdigest()[:8]
+    run = {**manifest.run, "distilled": {"teachers": names, "start": manifest.model_version, **asdict(settings)}}
+    write_manifest(
+        output, replace(manifest, model_version=f"distilled-{digest}", calibration=Calibration.identity(), run=run)
     )
     return output
 

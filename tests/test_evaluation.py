@@ -348,7 +348,7 @@ def test_a_wrong_label_is_found() -> None:
         for word in words
     ]
     wrong = [replace(row, stance="against") for row in rows[:4]]
-    cooler = "We welcome Peru's offer on the {} floods, though it comes late."  # a class is not all equally plain
+    cooler = "We are glad of Peru's {} proposal."  # a class is not all equally plain
     rows[4:8] = [replace(row, text=cooler.format(row.group)) for row in rows[4:8]]
     found = find_label_errors(Classifier.from_pretrained(), [*wrong, *rows[4:], replace(rows[0], stance=None)])
     assert found and all(row in wrong and share < 0.2 for row, share in found)

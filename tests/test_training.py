@@ -23,12 +23,12 @@ from tiny import build_tiny_roberta
 
 from detente import training
 from detente.artifact import WEIGHTS, check_files, read_manifest, write_manifest
-from detente.calibration import Calibration, HeadCalibration
+from detente.calibration import Calibration, HeadCalibration, compute_probabilities
 from detente.classifier import Classifier
 from detente.config import load_config
 from detente.corpus import write_parquet
 from detente.losses import MISSING
-from detente.training import average, calibrate, encode_rows, finetune
+from detente.training import DistilSettings, average, calibrate, distil, encode_rows, finetune
 
 LOSS_TOLERANCE = 2e-3
 SECONDS = 60
@@ -270,3 +270,24 @@ def test_batch_that_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert training.share_batch(12) == 4
     with pytest.raises(ValueError, match="batch_size is 8, which 3 processes cannot share equally"):
         training.share_batch(8)
+
+
+def test_a_student_comes_nearer_to_what_its_teachers_say_on_average(
+    trained: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    other = finetune(make_config(tmp_path / "other", seed=12345, **LEARNS))
+    rows = make_rows("train")
+    settings = DistilSettings(statements=60, epochs=20, learning_rate=2e-3)
+    student = distil([trained, other], trained, rows, tmp_path / "student", settings)
+    check_files(student, read_manifest(student))
+    assert read_manifest(student).run["distilled"]["teachers"] == [
+        read_manifest(f).model_version for f in (trained, other)
+    ]
+    statements = [row.to_statement() for row in rows]
+    said = [Classifier.from_pretrained(folder).compute_logits(statements) for folder in (trained, other, student)]
+    for head in ("stance", "hostility", "sentiment"):
+        first, _, found = (compute_probabilities(logits[head], HeadCalibration()) for logits in said)
+        mean = compute_probabilities((said[0][head] + said[1][head]) / 2, HeadCalibration())
+        assert np.abs(found - mean).mean() < 0.7 * np.abs(first - mean).mean(), head
+    with pytest.raises(FileExistsError):
+        distil([trained], trained, rows, student, settings)
