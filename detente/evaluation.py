@@ -178,10 +178,10 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
 
     if len(index := pick("dse")):
         figures |= _measure_dse([rows[i] for i in index], stance[index])
-    mt = np.array([i for i in pick("newsmtsc") if rows[i].native.startswith("mt")], dtype=np.int64)
-    if len(mt):
-        truth = np.array([STANCES.index(rows[i].stance or "") for i in mt])
-        figures["newsmtsc_mt_macro_f1"] = score_macro_f1(truth, stance[mt].argmax(axis=1), len(STANCES))
+    for part in ("mt", "rw"):
+        if len(index := np.array([i for i in pick("newsmtsc") if rows[i].native.startswith(part)], dtype=np.int64)):
+            truth = np.array([STANCES.index(rows[i].stance or "") for i in index])
+            figures[f"newsmtsc_{part}_macro_f1"] = score_macro_f1(truth, stance[index].argmax(axis=1), len(STANCES))
     if len(index := pick("plv")):
         penta, root = zip(*(rows[i].native.split(":") for i in index), strict=True)
         conflict = np.array([int(p) >= 3 for p in penta])
