@@ -63,6 +63,7 @@ def render_card(manifest: Manifest, report: Mapping[str, Any], articles: Mapping
             f"A transformer encoder ({manifest.base_model}) with three heads, fine-tuned to score a statement's stance, hostility and",
             "sentiment from a speaker toward a counterpart. Names of the two parties are replaced by role tokens before the network sees the",
             f"text. English only. Licence of the weights: {manifest.licence}.",
+            *_origin_lines(manifest),
             "",
             "## What it must not be used for",
             "",
@@ -119,6 +120,19 @@ def render_card(manifest: Manifest, report: Mapping[str, Any], articles: Mapping
             *(_article_lines(manifest, articles) if articles else []),
         ]
     )
+
+
+def _origin_lines(manifest: Manifest) -> list[str]:
+    """How the weights came about, if not by one training run."""
+    lines = []
+    if networks := manifest.run.get("average_of"):
+        lines.append(f"Its weights are the mean of {len(networks)} fine-tuned networks: {', '.join(networks)}.")
+    if distilled := manifest.run.get("distilled"):
+        lines.append(
+            f"That mean then learnt what {', '.join(distilled['teachers'])} say on average of {distilled['statements']:,} statements:"
+        )
+        lines.append("training rows and their other directions, without labels.")
+    return lines
 
 
 def _article_lines(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:

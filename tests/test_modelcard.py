@@ -58,6 +58,19 @@ def test_card_states_every_figure(trained: Path) -> None:
         assert digest[:16] in card
 
 
+def test_card_says_how_the_weights_came_about(trained: Path) -> None:
+    manifest = read_manifest(trained)
+    assert "mean of" not in render_card(manifest, make_report())
+    run = {
+        **manifest.run,
+        "average_of": {"a-1": {}, "b-2": {}},
+        "distilled": {"teachers": ["a-1", "b-2"], "start": "average-3", "statements": 16_000},
+    }
+    card = render_card(replace(manifest, run=run), make_report())
+    assert "the mean of 2 fine-tuned networks: a-1, b-2." in card
+    assert "learnt what a-1, b-2 say on average of 16,000 statements" in card
+
+
 def test_card_leaves_out_what_was_not_measured(trained: Path) -> None:
     report = make_report() | {"baselines": {}}
     del report["behaviour"]
