@@ -277,7 +277,7 @@ def test_a_student_comes_nearer_to_what_its_teachers_say_on_average(
 ) -> None:
     other = finetune(make_config(tmp_path / "other", seed=12345, **LEARNS))
     rows = make_rows("train")
-    settings = DistilSettings(statements=60, epochs=20, learning_rate=2e-3)
+    settings = DistilSettings(statements=60, epochs=150, learning_rate=2e-3)
     student = distil([trained, other], trained, rows, tmp_path / "student", settings)
     check_files(student, read_manifest(student))
     assert read_manifest(student).run["distilled"]["teachers"] == [
