@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from data.fetch import Source, load_manifest, locate
+from data.recode import FOLDER, read_codes, recode
 from data.sources import ARTICLE_SOURCES, OWN_SOURCES, SOURCES
 from detente.article.spans import write_articles
 from detente.corpus import SPLITS, Drops, clean_rows, normalise_text, write_parquet
@@ -42,7 +43,8 @@ def build(
         names: Names of the sources.
         clones: A folder of the user's clones, or None to download.
         cache: Where downloads are kept.
-        as_published: Keep duplicates and leaks between the parts, for figures that compare with published ones.
+        as_published: Keep duplicates and leaks between the parts, and the sources' labels alone: for figures that
+            compare with published ones.
         out: Folder for ``<split>.parquet``, ``licences.json`` and ``DATACARD.md``.
 
     Returns:
@@ -54,7 +56,8 @@ def build(
     rows, skipped = read_sources(sources, clones, cache)
     dropped = Drops()
     if not as_published:
-        rows, dropped = clean_rows(rows)
+        codes = {path.stem: read_codes(path) for path in sorted(FOLDER.glob("*.csv"))}
+        rows, dropped = clean_rows(recode(rows, codes, skipped))
     for split in SPLITS:
         path = out / f"{split}.parquet"
         path.unlink(missing_ok=True)
@@ -148,7 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=",".join([*SOURCES, *ARTICLE_SOURCES]),
         help="names with commas between them; feedback, a deployment's own corrections, is read only if it is named",
     )
-    parser.add_argument("--as-published", action="store_true", help="keep duplicates and leaks between the parts")
+    parser.add_argument(
+        "--as-published", action="store_true", help="keep duplicates, leaks, and the sources' labels alone"
+    )
     options = parser.parse_args(arguments)
     names = options.sources.split(",")
     known = [*SOURCES, *ARTICLE_SOURCES, *OWN_SOURCES]

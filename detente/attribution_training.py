@@ -33,7 +33,7 @@ from detente.config import AttributionRunConfig
 from detente.encoding import load_tokenizer, pad
 from detente.losses import MISSING
 from detente.runtime import find_base, restore_tensors
-from detente.training import claim_output, make_optimiser
+from detente.training import claim_output, has_fast_bf16, make_optimiser
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -372,7 +372,7 @@ def train_attribution(config: AttributionRunConfig) -> Path:
             per_device_train_batch_size=config.batch_size,
             warmup_steps=config.warmup_ratio,
             lr_scheduler_type="linear",
-            bf16=config.bf16,
+            bf16=config.bf16 and has_fast_bf16(),
             seed=config.seed,
             data_seed=config.seed,
             save_steps=config.save_steps,

@@ -80,9 +80,10 @@ class OptimiserConfig:
         stance_weight: Weight of the stance loss; likewise the other two.
         hostility_weight: Weight of the hostility loss.
         sentiment_weight: Weight of the sentiment loss.
+        consistency_weight: Weight of R-Drop (``losses.measure_consistency``), which doubles the cost; 0: none.
         freeze_embeddings: Keep the base's word, position and type embeddings as they are; ``train.export`` needs this.
         adapter_rank: Rank of LoRA adapters on all linear layers of the encoder; None trains the layers themselves.
-        bf16: Compute in bfloat16.
+        bf16: Compute in bfloat16, but on CPUs without AVX-512, where that is many times slower.
         save_steps: Steps between checkpoints, from which a killed run resumes.
     """
 
@@ -98,6 +99,7 @@ class OptimiserConfig:
     stance_weight: float = 1.0
     hostility_weight: float = 0.7
     sentiment_weight: float = 0.5
+    consistency_weight: float = 0.0
     freeze_embeddings: bool = True
     adapter_rank: int | None = None
     bf16: bool = True
@@ -124,6 +126,8 @@ class RunConfig:
         output: Folder for checkpoints and the finished artifact.
         seed: Seed of everything random.
         report_to: Where the Trainer reports, such as ``tensorboard``; ``none`` for nowhere.
+        start: A model on the same base, from whose scoring network the run goes on (the embeddings stay the base's);
+            None starts from the base.
     """
 
     name: str
@@ -135,6 +139,7 @@ class RunConfig:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     seed: int = 1
     report_to: str = "none"
+    start: str | None = None
 
     def __post_init__(self) -> None:
         _refuse_unless(
@@ -145,6 +150,7 @@ class RunConfig:
                 "optimiser.dropout": 0 <= self.optimiser.dropout < 1,
                 "optimiser.encoder_dropout": 0 <= self.optimiser.encoder_dropout < 1,
                 "data.neutral_share": all(0 < share <= 1 for share in self.data.neutral_share.values()),
+                "optimiser.consistency_weight": self.optimiser.consistency_weight >= 0,
                 "optimiser.label_smoothing": 0 <= self.optimiser.label_smoothing < 1,
                 "calibration.selective_risk": 0 < self.calibration.selective_risk < 1,
                 "encoding.overlap_tokens": 0 <= self.encoding.overlap_tokens < self.encoding.max_tokens - 4,
@@ -178,7 +184,7 @@ class AttributionRunConfig:
         dropout: Dropout in the encoder and before the heads, in [0, 1).
         link_weight: Weight of the pointers' losses beside the tags' losses, 0 or more.
         max_articles: Take at most this many articles of ``train``; None takes all.
-        bf16: Compute in bfloat16.
+        bf16: As in ``OptimiserConfig``.
         save_steps: Steps between checkpoints, from which a killed run resumes.
         seed: Seed of everything random.
         report_to: Where the Trainer reports, such as ``tensorboard``; ``none`` for nowhere.

@@ -70,6 +70,25 @@ def measure_loss(
     return total
 
 
+def measure_consistency(first: dict[str, Tensor], second: dict[str, Tensor], head_weights: dict[str, float]) -> Tensor:
+    """How far two answers to the same rows are apart: R-Drop (Liang et al. 2021), for two draws of the dropout.
+
+    Args:
+        first: Logits (batch, labels) of each head.
+        second: Logits of the same rows.
+        head_weights: Weight of each head.
+
+    Returns:
+        A scalar, 0 or more: the mean of both Kullback-Leibler divergences, over rows; summed over heads by weight.
+    """
+    total = torch.zeros(())
+    for head, weight in head_weights.items():
+        logs = [functional.log_softmax(logits[head].float(), dim=1) for logits in (first, second)]
+        apart = (logs[0].exp() - logs[1].exp()) * (logs[0] - logs[1])
+        total = total.to(apart.device) + weight * 0.5 * apart.sum(dim=1).mean()
+    return total
+
+
 def _categorical(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
     return functional.cross_entropy(
         logits.float(), target, ignore_index=MISSING, reduction="none", label_smoothing=label_smoothing

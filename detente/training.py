@@ -26,7 +26,7 @@ from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
 from detente.encoding import StatementEncoder, load_tokenizer, pad
 from detente.labels import HEADS, SENTIMENTS, STANCES
-from detente.losses import MISSING, measure_loss
+from detente.losses import MISSING, measure_consistency, measure_loss
 from detente.model import HEAD_MODULES, DetenteModel, build_model
 from detente.records import LabelledStatement, Statement
 from detente.runtime import find_base, load_network
@@ -116,20 +116,32 @@ def collate(batch: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
 class _MultiTaskTrainer(Trainer):  # type: ignore[misc]  # the Trainer takes a loss by overriding this method
     head_weights: dict[str, float]
     smoothing: float
+    consistency_weight: float
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: object
     ) -> Any:
         labels = {key: value for key, value in inputs.items() if key not in ("input_ids", "attention_mask")}
-        out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss = measure_loss(
-            dict(out),
-            **labels,
-            head_weights=self.head_weights,
-            label_smoothing=self.smoothing,
-            weight_sum=self.accelerator.reduce(labels["weight"].sum(), reduction="mean"),
-        )
-        return (loss, out) if return_outputs else loss
+        weight_sum = self.accelerator.reduce(labels["weight"].sum(), reduction="mean")
+        draws = 2 if self.consistency_weight else 1
+        outs = [
+            dict(model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]))
+            for _draw in range(draws)
+        ]
+        losses = [
+            measure_loss(
+                out,
+                **labels,
+                head_weights=self.head_weights,
+                label_smoothing=self.smoothing,
+                weight_sum=weight_sum,
+            )
+            for out in outs
+        ]
+        loss = torch.stack(losses).mean()
+        if self.consistency_weight:
+            loss = loss + self.consistency_weight * measure_consistency(outs[0], outs[1], self.head_weights)
+        return (loss, outs[0]) if return_outputs else loss
 
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> Any:
         sampler = super()._get_train_sampler(*arguments, **options)
@@ -162,7 +174,7 @@ def finetune(config: RunConfig) -> Path:
         overlap_tokens=config.encoding.overlap_tokens,
     )
     examples = encode_rows(select_rows(Path(config.data.train), config), encoder, config.data.weights)
-    network = prepare_network(str(base), config.optimiser)
+    network = prepare_network(str(base), config.optimiser, config.start)
     settings = config.optimiser
     trainer = _MultiTaskTrainer(
         model=network,
@@ -174,7 +186,7 @@ def finetune(config: RunConfig) -> Path:
             lr_scheduler_type="linear",
             weight_decay=settings.weight_decay,
             learning_rate=settings.learning_rate,
-            bf16=settings.bf16,
+            bf16=settings.bf16 and has_fast_bf16(),
             seed=config.seed,
             data_seed=config.seed,
             save_steps=settings.save_steps,
@@ -197,6 +209,7 @@ def finetune(config: RunConfig) -> Path:
         "sentiment": settings.sentiment_weight,
     }
     trainer.smoothing = settings.label_smoothing
+    trainer.consistency_weight = settings.consistency_weight
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     if last:
         logger.info("resuming from %s", last)
@@ -236,9 +249,24 @@ def claim_output(output: Path, config: RunConfig | AttributionRunConfig, *, resu
     path.write_text(resolved, encoding="utf-8")
 
 
-def prepare_network(base: str, settings: OptimiserConfig) -> torch.nn.Module:
-    """The network to train: what the config freezes is frozen, adapters are added if it asks for them."""
+def has_fast_bf16() -> bool:
+    """Whether training gains from bfloat16 here: on a GPU, or a CPU with AVX-512."""
+    return torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+
+
+def prepare_network(base: str, settings: OptimiserConfig, start: str | None = None) -> torch.nn.Module:
+    """The network to train: what the config freezes is frozen, adapters are added if it asks for them.
+
+    Args:
+        base: Folder of the base encoder.
+        settings: The optimiser's settings.
+        start: Folder of a model on the same base whose weights it takes over; the embeddings stay the base's.
+    """
     network = build_model(base, dropout=settings.dropout)
+    if start is not None:
+        state = load_network(Path(start)).state_dict()
+        tables = {name for name in state if name.endswith("_embeddings.weight")}
+        network.load_state_dict(network.state_dict() | {name: state[name] for name in state if name not in tables})
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = settings.encoder_dropout
@@ -290,7 +318,10 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
     data = {Path(path).name: hash_file(Path(path)) for path in (config.data.train, config.data.validation)}
     licence_file = Path(config.data.train).parent / "licences.json"
     licences = json.loads(licence_file.read_text(encoding="utf-8")) if licence_file.is_file() else {}
-    digest = hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()[:8]
+    run = asdict(config)
+    if config.start is not None:
+        run["started_from"] = read_manifest(Path(config.start)).model_version
+    digest = hashlib.sha256(json.dumps([run, data], sort_keys=True).encode()).hexdigest()[:8]
     manifest = Manifest(
         model_version=f"{config.name}-{digest}",
         base_model=config.base.model,
@@ -301,7 +332,7 @@ def save_artifact(network: torch.nn.Module, folder: Path, config: RunConfig, tok
         calibration=Calibration.identity(),
         data_sha256=data,
         sources={name: licences.get(name, "none stated") for name in config.data.weights},
-        run=asdict(config),
+        run=run,
     )
     write_manifest(folder, manifest)
     logger.info("wrote %s", folder / CONFIG)
@@ -431,7 +462,7 @@ def distil(
             learning_rate=settings.learning_rate,
             warmup_steps=0.06,
             weight_decay=0.01,
-            bf16=True,
+            bf16=has_fast_bf16(),
             seed=settings.seed,
             data_seed=settings.seed,
             save_strategy="no",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detente.losses import MISSING, measure_interval_loss, measure_loss
+from detente.losses import MISSING, measure_consistency, measure_interval_loss, measure_loss
 
 INTERVALS = [(low, high) for low in range(5) for high in range(low, 5)]
 HEAD_WEIGHTS = {"stance": 1.0, "hostility": 0.7, "sentiment": 0.5}
@@ -148,3 +148,12 @@ def test_half_precision_logits_are_computed_in_full() -> None:
     found = measure_loss(half, **labels, head_weights=HEAD_WEIGHTS)
     assert found.dtype == torch.float32
     assert found.item() == measure_loss(same, **labels, head_weights=HEAD_WEIGHTS).item()
+
+
+def test_consistency_is_the_mean_of_both_divergences() -> None:
+    first, second = ({head: draw_levels(7, seed) for head in HEAD_WEIGHTS} for seed in (3, 4))
+    p, q = (torch.distributions.Categorical(logits=logits["stance"]) for logits in (first, second))
+    both = torch.distributions.kl_divergence(p, q) + torch.distributions.kl_divergence(q, p)
+    expected = sum(HEAD_WEIGHTS.values()) * both.mean() / 2
+    torch.testing.assert_close(measure_consistency(first, second, HEAD_WEIGHTS), expected)
+    torch.testing.assert_close(measure_consistency(first, first, HEAD_WEIGHTS), torch.tensor(0.0))

@@ -135,6 +135,26 @@ def test_frozen_embeddings_stay_and_the_rest_moves(trained: Path, tiny_base: Pat
     assert not torch.equal(weights[f"encoder.{layer}"], base[layer])
 
 
+def test_a_run_goes_on_from_a_model(trained: Path, make_config: MakeConfig, tiny_base: Path, tmp_path: Path) -> None:
+    rates = {"optimiser.learning_rate": 1.0e-9, "optimiser.head_learning_rate": 1.0e-9, "optimiser.epochs": 1}
+    folder = finetune(make_config(tmp_path, start=str(trained), **rates))
+    before, after, base = load_weights(trained), load_weights(folder), load_file(tiny_base / WEIGHTS)
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, rtol=0, atol=1e-5, msg=name)
+    table = "embeddings.word_embeddings.weight"
+    assert torch.equal(after[f"encoder.{table}"], base[table])
+    manifest = read_manifest(folder)
+    assert manifest.run["started_from"] == read_manifest(trained).model_version != manifest.model_version
+
+
+def test_consistency_changes_what_is_learnt(trained: Path, make_config: MakeConfig, tmp_path: Path) -> None:
+    folder = finetune(make_config(tmp_path, **{"optimiser.consistency_weight": 5.0}))
+    plain, consistent = load_weights(trained), load_weights(folder)
+    assert not torch.equal(plain["mix.weight"], consistent["mix.weight"])
+    log = json.loads((tmp_path / "training.json").read_text())
+    assert all(np.isfinite(entry["loss"]) for entry in log if "loss" in entry)
+
+
 def test_lora_run_is_merged_and_scores(make_config: MakeConfig, tiny_base: Path, tmp_path: Path) -> None:
     folder = finetune(make_config(tmp_path, **{"optimiser.adapter_rank": 4}))
     check_files(folder, read_manifest(folder))
