@@ -2,7 +2,8 @@
 
 ``data/codes/<source>.csv`` has the columns ``id``, ``text`` (``corpus.hash_text``), ``stance``, ``hostility`` and
 ``sentiment``, coded by the codebook from the text and the two names alone; ``data/codes/README.md`` says how. A label
-of the source is never overruled, but for ``REPLACED`` sources: a code adds what the source does not say.
+of the source is never overruled, but for ``REPLACED`` sources: a code adds what the source does not say. An id with
+``REVERSED`` behind it is the row's other direction, which becomes a training row of its own.
 """
 
 import csv
@@ -19,6 +20,7 @@ from detente.records import LabelledStatement
 FOLDER: Final = Path(__file__).parent / "codes"
 REPLACED: Final = frozenset({"rusentrel_en"})
 """Sources whose labels were put on sentences from whole documents: only rows that were coded again are used."""
+REVERSED: Final = "~"
 _COLUMNS: Final = ["id", "text", "stance", "hostility", "sentiment"]
 
 
@@ -70,31 +72,31 @@ def recode(
     """
     recoded = []
     for row in rows:
-        code = codes.get(row.source, {}).get(row.id)
-        if code is not None and code.text != hash_text(row.text):
-            path = FOLDER / f"{row.source}.csv"
-            raise SourceError(path, None, f"the text with hash {code.text} as {row.id}", hash_text(row.text))
+        code, back = (codes.get(row.source, {}).get(row.id + suffix) for suffix in ("", REVERSED))
+        for given in (code, back):
+            if given is not None and given.text != hash_text(row.text):
+                path = FOLDER / f"{row.source}.csv"
+                raise SourceError(path, None, f"the text with hash {given.text} as {row.id}", hash_text(row.text))
+        if row.split == "train" and back is not None and back.stance is not None:
+            turned = replace(
+                row, id=row.id + REVERSED, speaker=row.counterpart, counterpart=row.speaker, native="coded"
+            )
+            recoded.append(label(turned, back))
         if row.split == "test" or row.source not in codes:
             recoded.append(row)
         elif row.source in REPLACED:
             if code is None or code.stance is None:
                 dropped[row.source, "no code" if code is None else "could not be coded"] += 1
             else:
-                recoded.append(
-                    replace(
-                        row,
-                        stance=code.stance,
-                        hostility_low=code.hostility,
-                        hostility_high=code.hostility,
-                        sentiment=code.sentiment,
-                    )
-                )
+                recoded.append(label(row, code))
         elif code is None or code.stance is None:
             recoded.append(row)
         else:
             if contradicts(row, code):
                 dropped[row.source, "code not used, as it contradicts the source"] += 1
-            recoded.append(row if contradicts(row, code) else complete(row, code))
+                recoded.append(row)
+            else:
+                recoded.append(label(row, replace(code, sentiment=row.sentiment or code.sentiment)))
     return recoded
 
 
@@ -105,12 +107,12 @@ def contradicts(row: LabelledStatement, code: Code) -> bool:
     return outside or (row.stance is not None and row.stance != code.stance)
 
 
-def complete(row: LabelledStatement, code: Code) -> LabelledStatement:
-    """The row with the labels that it lacks, and with the code's level in place of an interval."""
+def label(row: LabelledStatement, code: Code) -> LabelledStatement:
+    """The row with the code's labels."""
     return replace(
         row,
-        stance=row.stance or code.stance,
+        stance=code.stance,
         hostility_low=code.hostility,
         hostility_high=code.hostility,
-        sentiment=row.sentiment or code.sentiment,
+        sentiment=code.sentiment,
     )

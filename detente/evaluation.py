@@ -194,9 +194,11 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
     # A clause often lacks the words that make the conflict, so the two units are also told apart.
     for name, prefix in (("conflict", ""), ("sentence_conflict", "ui-"), ("clause_conflict", "rst-")):
         if len(index := np.array([i for i in unscon if rows[i].id.startswith(prefix)], dtype=np.int64)):
-            figures[f"unscon_{name}_auc"] = score_auc(
-                np.array([(rows[i].hostility_low or 0) > 0 for i in index]), hostility[index]
-            )
+            conflict = np.array([(rows[i].hostility_low or 0) > 0 for i in index])
+            figures[f"unscon_{name}_auc"] = score_auc(conflict, hostility[index])
+            # Conflict if any hostility is likelier than none: no threshold is tuned.
+            found = (probabilities["hostility"][index, 0] < 0.5).astype(np.int64)
+            figures[f"unscon_{name}_f1"] = float(score_f1(conflict.astype(np.int64), found, 2)[1])
     if len(index := np.array([i for i in unscon if rows[i].stance == "against"], dtype=np.int64)):
         figures["unscon_against"] = float((stance[index].argmax(axis=1) == STANCES.index("against")).mean())
     if len(index := np.array([i for i in pick("rusentrel_en") if rows[i].stance], dtype=np.int64)):

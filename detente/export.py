@@ -42,7 +42,8 @@ _OPSET: Final = 23
 def export(folder: Path, output: Path) -> Path:
     """Writes the shipped form of a trained folder: the weights, the graph, the tokenizer and the manifest.
 
-    The graph is made from the network as torch loads it from the weights, so both backends have the same weights.
+    The graph is made from the network as torch loads it from the weights, so both backends have the same weights. A
+    network that reads articles, which the output has already, stays in it.
 
     Args:
         folder: An artifact with ``model.safetensors``.
@@ -58,6 +59,7 @@ def export(folder: Path, output: Path) -> Path:
         raise ArtifactError(f"the output {output} holds the model {folder} and would be emptied: choose another")
     manifest = read_manifest(folder)
     trained = load_network(folder)
+    reader = (load_attribution(output), read_manifest(output).attribution) if _reads_articles(output) else None
     if output.exists():
         shutil.rmtree(output)
     output.mkdir(parents=True)
@@ -66,6 +68,10 @@ def export(folder: Path, output: Path) -> Path:
     write_quantised(trained, output / QUANTISED)
     write_graph(load_network(output), output / ONNX, list(HEADS), [QUANTISED])
     write_manifest(output, manifest)
+    if reader is not None:
+        network, described = reader
+        _add_attribution(network, output)
+        write_manifest(output, replace(manifest, attribution=described))
     return output
 
 
@@ -86,15 +92,21 @@ def export_attribution(folder: Path, output: Path) -> Path:
     if not (output / QUANTISED).is_file():
         raise ArtifactError(f"{output} has no {QUANTISED}: export the scoring network first")
     trained = AttributionModel.from_pretrained(folder, attn_implementation="sdpa")
-    shared = load_file(output / QUANTISED)
-    write_quantised(trained, output / ATTRIBUTION_WEIGHTS, shared)
-    write_graph(
-        load_attribution(output), output / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS, [QUANTISED, ATTRIBUTION_WEIGHTS]
-    )
+    _add_attribution(trained, output)
     run = json.loads((folder / RUN).read_text(encoding="utf-8"))
     kept = {key: manifest.attribution[key] for key in ("evidence",) if key in manifest.attribution}
     write_manifest(output, replace(manifest, attribution={**run, **kept}))
     return output
+
+
+def _reads_articles(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (CONFIG, QUANTISED, ATTRIBUTION_WEIGHTS))
+
+
+def _add_attribution(network: AttributionModel, output: Path) -> None:
+    write_quantised(network, output / ATTRIBUTION_WEIGHTS, load_file(output / QUANTISED))
+    weights = [QUANTISED, ATTRIBUTION_WEIGHTS]
+    write_graph(load_attribution(output), output / ATTRIBUTION_ONNX, ATTRIBUTION_OUTPUTS, weights)
 
 
 def write_quantised(

@@ -18,11 +18,18 @@ HEADLINES: Final[dict[str, tuple[str, float]]] = {
     "plv_conflict_macro_f1": ("PLV, held-out part of train, conflict against co-operation: macro-F1", 1.0),
     "plv_coercion_auc": ("PLV, held-out part of train, hostility of threats and coercion: AUC", 1.0),
     "unscon_conflict_auc": ("UNSCon, held-out debate, conflict or not: AUC", 1.0),
-    "unscon_sentence_conflict_auc": ("the same, sentences alone", 1.0),
-    "unscon_clause_conflict_auc": ("the same, clauses alone", 1.0),
+    "unscon_conflict_f1": (
+        "the same, called a conflict where any hostility is likelier than none: F1 of conflicts",
+        1.0,
+    ),
+    "unscon_sentence_conflict_auc": ("the same, sentences alone: AUC", 1.0),
+    "unscon_clause_conflict_auc": ("the same, clauses alone: AUC", 1.0),
     "unscon_against": ("the same, rows with a target: called against (%)", 100.0),
     "mpqa_polarity_accuracy": ("MPQA dev, holder to target, positive against negative: accuracy", 1.0),
-    "rusentrel_polar_f1": ("RuSentRel, held-out articles, mean F1 of favour and against", 100.0),
+    "rusentrel_polar_f1": (
+        "RuSentRel, held-out articles, sentences coded again by us: mean F1 of favour and against",
+        100.0,
+    ),
     "authored_levels_kappa": ("Our own statements, five hostility levels: quadratic kappa", 1.0),
 }
 """Headline figures of a report in the order of the card: what each is, and what to multiply it by."""
@@ -36,6 +43,7 @@ AIMS: Final = {
     "newsmtsc_rw_macro_f1": 0.831,
     "plv_conflict_macro_f1": 0.97,
     "unscon_conflict_auc": 0.90,
+    "unscon_conflict_f1": 0.72,
     "unscon_against": 0.90,
     "authored_levels_kappa": 0.80,
 }
@@ -125,6 +133,8 @@ def render_card(manifest: Manifest, report: Mapping[str, Any], articles: Mapping
 def _origin_lines(manifest: Manifest) -> list[str]:
     """How the weights came about, if not by one training run."""
     lines = []
+    if start := manifest.run.get("started_from"):
+        lines.append(f"Training went on from the network of version {start}.")
     if networks := manifest.run.get("average_of"):
         lines.append(f"Its weights are the mean of {len(networks)} fine-tuned networks: {', '.join(networks)}.")
     if distilled := manifest.run.get("distilled"):

@@ -305,6 +305,22 @@ def test_tables_are_shared(trained: Path, network: Path, tmp_path: Path, monkeyp
     assert places == {"weights.int8.safetensors", ATTRIBUTION_WEIGHTS}
 
 
+def test_another_scoring_network_keeps_the_one_that_reads(
+    trained: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantisation, "_MIN_VALUES", 100)
+    folder = export_attribution(network, export(trained, tmp_path / "model"))
+    before = read_manifest(folder)
+    stored = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    text = make_article(0).text
+    found = Classifier.from_pretrained(folder).attribute(text)
+    export(trained, folder)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.safetensors")} == stored
+    assert read_manifest(folder).attribution == before.attribution
+    check_files(folder, read_manifest(folder))
+    assert Classifier.from_pretrained(folder).attribute(text) == found != []
+
+
 def test_a_model_without_the_network_says_so(shipped_form: Path, trained: Path, network: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"cannot read articles, as it has no attribution\.int8\.safetensors"):
         Classifier.from_pretrained(shipped_form).read("Norway said no.")

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_labels_of_whole_documents_are_replaced_or_left_out() -> None:
     assert apply(row, unclear) == ([], {("rusentrel_en", "could not be coded"): 1})
     dropped: Counter[tuple[str, str]] = Counter()
     assert recode([row], {"rusentrel_en": {}}, dropped) == [] and dropped == {("rusentrel_en", "no code"): 1}
+
+
+def test_the_other_direction_becomes_a_training_row() -> None:
+    row = make_row("plv", stance="against")
+    dropped: Counter[tuple[str, str]] = Counter()
+    codes = {"plv": {"7~": Code(SCOLDS.text, "neutral", 0, "negative")}}
+    turned, same = recode([row], codes, dropped)
+    assert same == row and not dropped
+    assert (turned.id, turned.speaker, turned.counterpart, turned.stance) == ("7~", "Graustark", "Ruritania", "neutral")
+    held_out = replace(row, split="validation")
+    assert recode([held_out], codes, dropped) == [held_out]
 
 
 def test_other_rows_stay() -> None:

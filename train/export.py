@@ -15,7 +15,7 @@ def main() -> None:
     """Parses the command line, exports and prints the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder made by train.finetune, train.average or train.attribution")
-    parser.add_argument("output", type=Path, help="folder to write; emptied first, unless --attribution is given")
+    parser.add_argument("output", type=Path, help="folder to write; only the network that reads articles stays in it")
     parser.add_argument("--attribution", action="store_true", help="add the network that reads articles to the output")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
