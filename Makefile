@@ -33,11 +33,14 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/longer/model runs/average
 	$(BIN)/python -m train.distil runs/reference/model runs/adapters/model runs/longer/model --start runs/average \
 	  --rows build/data/train.parquet --out runs/distilled
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=tuned-2 --set output=runs/tuned-2 --set seed=2 --set optimiser.learning_rate=1.2e-4
+	$(BIN)/python -m train.average runs/distilled runs/tuned/model runs/tuned-2/model runs/mean
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/distilled detente/weights
+	$(BIN)/python -m train.export runs/mean detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
-	$(BIN)/python -m train.calibrate --config configs/reference.yaml --model detente/weights
+	$(BIN)/python -m train.calibrate --config configs/tuned.yaml --model detente/weights
 	$(BIN)/python -m train.evaluate --rows build/data/validation.parquet --out docs/reports/validation.json \
 	  --baseline majority --baseline vader
 	$(BIN)/python -m train.audit --rows build/data/validation.parquet --out docs/reports/audit.json --page docs/audit.md

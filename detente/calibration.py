@@ -7,6 +7,7 @@ Networks; the bias makes it vector scaling with one shared scale). Applying them
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from detente.labels import HEADS
 
 Array = npt.NDArray[np.float64]
+_LEVEL: Final = 0.95
+"""How sure the review threshold is to keep its risk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Calibration:
     Attributes:
         heads: By head name.
         review_below: Stance confidence in [0, 1] below which ``needs_review`` is set.
-        selective_risk: Share of wrong stances, in [0, 1], that ``review_below`` allowed among the kept validation rows.
+        selective_risk: Share of wrong stances, in [0, 1], that ``review_below`` allows among the kept.
     """
 
     heads: Mapping[str, HeadCalibration]
@@ -100,7 +103,10 @@ def fit_head(
 
 
 def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: float) -> float:
-    """The lowest confidence from which on at most ``risk`` of the rows are wrong.
+    """The lowest confidence from which on at most ``risk`` of all such rows are wrong, as far as these rows can tell.
+
+    The bound is the exact binomial one (Clopper and Pearson 1934) at 95 %, for selective classification as Geifman and
+    El-Yaniv (2017) use it. It takes rows to be independent, which rows of one article or debate are not quite.
 
     Args:
         confidence: (n,) probability of the predicted label.
@@ -110,8 +116,12 @@ def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: fl
     Returns:
         A threshold in [0, 1]; 1 if no threshold keeps the risk.
     """
+    from scipy.stats import beta
+
     order = np.argsort(-confidence, kind="stable")
-    wrong = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
+    wrong, kept = np.cumsum(~correct[order]), np.arange(1, len(order) + 1)
+    right = kept - wrong
+    bound = np.where(right > 0, beta.ppf(_LEVEL, wrong + 1, np.maximum(right, 1)), 1.0)
     is_last_of_ties = np.diff(confidence[order], append=-1.0) < 0
-    kept = np.flatnonzero((wrong <= risk) & is_last_of_ties)
-    return float(confidence[order][kept[-1]]) if len(kept) else 1.0
+    allowed = np.flatnonzero((bound <= risk) & is_last_of_ties)
+    return float(confidence[order][allowed[-1]]) if len(allowed) else 1.0

@@ -123,7 +123,7 @@ def render_card(manifest: Manifest, report: Mapping[str, Any], articles: Mapping
             f"{report['calibration']['uncalibrated']:.3f} before,",
             f"  {report['calibration']['cross_fitted']:.3f} after (fitted on one half of the groups, measured on the other, both ways).",
             f"- `needs_review` is set below confidence {calibration.review_below:.2f}: above it at most {calibration.selective_risk:.0%} of the",
-            "  stances on validation rows are wrong.",
+            "  stances are wrong, by a 95 % bound on validation rows; sources differ ([docs/audit.md](docs/audit.md)).",
             "",
             *(_article_lines(manifest, articles) if articles else []),
         ]
