@@ -34,10 +34,14 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.distil runs/reference/model runs/adapters/model runs/longer/model --start runs/average \
 	  --rows build/data/train.parquet --out runs/distilled
 	$(BIN)/python -m train.finetune --config configs/tuned.yaml
-	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=tuned-2 --set output=runs/tuned-2 --set seed=2 --set optimiser.learning_rate=1.2e-4
-	$(BIN)/python -m train.average runs/distilled runs/tuned/model runs/tuned-2/model runs/mean
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=tuned-2 --set output=runs/tuned-2 --set seed=2 \
+	  --set optimiser.learning_rate=1.2e-4
+	$(BIN)/python -m train.average runs/tuned/model runs/tuned-2/model runs/distilled runs/mean
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=finished --set output=runs/finished --set start=runs/mean --set seed=3 \
+	  --set optimiser.epochs=0.5 --set optimiser.consistency_weight=0.0 --set optimiser.learning_rate=6.0e-5
+	$(BIN)/python -m train.average $(foreach n,1 2 3 4,runs/finished/model) runs/tuned/model runs/tuned-2/model runs/average-2
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/mean detente/weights
+	$(BIN)/python -m train.export runs/average-2 detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/tuned.yaml --model detente/weights

@@ -199,8 +199,10 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
             # Conflict if any hostility is likelier than none: no threshold is tuned.
             found = (probabilities["hostility"][index, 0] < 0.5).astype(np.int64)
             figures[f"unscon_{name}_f1"] = float(score_f1(conflict.astype(np.int64), found, 2)[1])
-    if len(index := np.array([i for i in unscon if rows[i].stance == "against"], dtype=np.int64)):
-        figures["unscon_against"] = float((stance[index].argmax(axis=1) == STANCES.index("against")).mean())
+    # What it calls against among rows without a conflict says what the share among rows with one is worth.
+    for name, is_against in (("against", True), ("calm_against", False)):
+        if len(index := np.array([i for i in unscon if (rows[i].stance == "against") == is_against], dtype=np.int64)):
+            figures[f"unscon_{name}"] = float((stance[index].argmax(axis=1) == STANCES.index("against")).mean())
     if len(index := np.array([i for i in pick("rusentrel_en") if rows[i].stance], dtype=np.int64)):
         truth = np.array([STANCES.index(rows[i].stance or "") for i in index])
         f1 = score_f1(truth, stance[index].argmax(axis=1), len(STANCES))

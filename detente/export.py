@@ -35,6 +35,8 @@ from detente.runtime import ATTRIBUTION_OUTPUTS, load_attribution, load_network
 
 logger = logging.getLogger(__name__)
 
+_ROUNDING: Final = 1e-7
+"""Mean difference below which two tables are the same; values are about 0.05."""
 _OPSET: Final = 23
 """The first ONNX operator set that has attention as one operator."""
 
@@ -70,6 +72,7 @@ def export(folder: Path, output: Path) -> Path:
     write_manifest(output, manifest)
     if reader is not None:
         network, described = reader
+        _share_tables(network, load_network(output))
         _add_attribution(network, output)
         write_manifest(output, replace(manifest, attribution=described))
     return output
@@ -101,6 +104,14 @@ def export_attribution(folder: Path, output: Path) -> Path:
 
 def _reads_articles(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (CONFIG, QUANTISED, ATTRIBUTION_WEIGHTS))
+
+
+def _share_tables(network: AttributionModel, scoring: DetenteModel) -> None:
+    """Gives a network the scoring network's embeddings where they are the same but for rounding."""
+    theirs = scoring.state_dict()
+    for name, values in network.state_dict().items():
+        if name.endswith("_embeddings.weight") and (values - theirs[name]).abs().mean() < _ROUNDING:
+            values.copy_(theirs[name])
 
 
 def _add_attribution(network: AttributionModel, output: Path) -> None:

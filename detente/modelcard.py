@@ -24,7 +24,8 @@ HEADLINES: Final[dict[str, tuple[str, float]]] = {
     ),
     "unscon_sentence_conflict_auc": ("the same, sentences alone: AUC", 1.0),
     "unscon_clause_conflict_auc": ("the same, clauses alone: AUC", 1.0),
-    "unscon_against": ("the same, rows with a target: called against (%)", 100.0),
+    "unscon_against": ("the same, rows with a conflict: called against (%)", 100.0),
+    "unscon_calm_against": ("the same, rows without one: called against (%), less is better", 100.0),
     "mpqa_polarity_accuracy": ("MPQA dev, holder to target, positive against negative: accuracy", 1.0),
     "rusentrel_polar_f1": (
         "RuSentRel, held-out articles, sentences coded again by us: mean F1 of favour and against",
@@ -136,7 +137,9 @@ def _origin_lines(manifest: Manifest) -> list[str]:
     if start := manifest.run.get("started_from"):
         lines.append(f"Training went on from the network of version {start}.")
     if networks := manifest.run.get("average_of"):
-        lines.append(f"Its weights are the mean of {len(networks)} fine-tuned networks: {', '.join(networks)}.")
+        shares = manifest.run.get("shares", {})
+        named = [f"{name} ({shares[name]:.2f})" if name in shares else name for name in networks]
+        lines.append(f"Its weights are the mean of {len(networks)} fine-tuned networks: {', '.join(named)}.")
     if distilled := manifest.run.get("distilled"):
         lines.append(
             f"That mean then learnt what {', '.join(distilled['teachers'])} say on average of {distilled['statements']:,} statements:"

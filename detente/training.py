@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -342,7 +343,8 @@ def average(folders: Sequence[Path], output: Path) -> Path:
     """Averages the weights of networks that were fine-tuned from the same base (Wortsman et al. 2022, Model soups).
 
     Args:
-        folders: Two or more artifacts with ``model.safetensors``, of one base and one shape.
+        folders: Two or more artifacts with ``model.safetensors``, of one base and one shape; named twice, one
+            counts twice.
         output: Folder to write, uncalibrated; it must not exist yet.
 
     Returns:
@@ -360,11 +362,19 @@ def average(folders: Sequence[Path], output: Path) -> Path:
         raise ValueError(f"the folders differ in base or sequence length: {sorted(map(str, shapes))}")
     networks = [load_network(folder) for folder in folders]
     states = [network.state_dict() for network in networks]
-    networks[0].load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    mean = {
+        # What all have alike, such as frozen tables, stays as it is to the last bit.
+        name: values
+        if all(torch.equal(values, state[name]) for state in states)
+        else sum(state[name] for state in states) / len(states)
+        for name, values in states[0].items()
+    }
+    networks[0].load_state_dict(mean)
     output.mkdir(parents=True)
     networks[0].save_pretrained(output)
     shutil.copy(folders[0] / TOKENIZER, output / TOKENIZER)
     runs = [dict(manifest.run) for manifest in manifests]
+    shares = {name: count / len(manifests) for name, count in Counter(m.model_version for m in manifests).items()}
     digest = hashlib.sha256(json.dumps([m.model_version for m in manifests]).encode()).hexdigest()[:8]
     write_manifest(
         output,
@@ -372,7 +382,11 @@ def average(folders: Sequence[Path], output: Path) -> Path:
             manifests[0],
             model_version=f"average-{digest}",
             calibration=Calibration.identity(),
-            run={**runs[0], "average_of": {m.model_version: run for m, run in zip(manifests, runs, strict=True)}},
+            run={
+                **runs[0],
+                "average_of": {m.model_version: run for m, run in zip(manifests, runs, strict=True)},
+                "shares": shares,
+            },
         ),
     )
     return output
@@ -504,6 +518,8 @@ def fit_calibration(
 ) -> Calibration:
     """Calibration of the three heads on labelled rows, and the review threshold.
 
+    The stances of a source that knows one stance only are left out: they would push every statement toward it.
+
     Args:
         rows: n labelled rows of any sources.
         logits: Uncalibrated logits of the rows, by head.
@@ -511,6 +527,11 @@ def fit_calibration(
     """
     stance = np.array([MISSING if r.stance is None else STANCES.index(r.stance) for r in rows])
     sentiment = np.array([MISSING if r.sentiment is None else SENTIMENTS.index(r.sentiment) for r in rows])
+    sides = {
+        source: {row.stance for row in rows if row.source == source} - {None} for source in {r.source for r in rows}
+    }
+    if any(len(found) > 1 for found in sides.values()):
+        stance[[len(sides[row.source]) == 1 for row in rows]] = MISSING
     low = np.array([MISSING if r.hostility_low is None else r.hostility_low for r in rows])
     high = np.array([MISSING if r.hostility_high is None else r.hostility_high for r in rows])
     bounds = {"stance": (stance, stance), "hostility": (low, high), "sentiment": (sentiment, sentiment)}

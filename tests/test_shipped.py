@@ -69,6 +69,21 @@ def test_files_name_no_path_of_a_machine() -> None:
     assert ': "/' not in (WEIGHTS / CONFIG).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The meeting rose at noon.",
+        "They met in Geneva on Tuesday.",
+        "We thank the Secretary-General for his briefing.",
+        "We welcome the report.",
+        "Inflation rose to three percent.",
+    ],
+)
+def test_calm_words_toward_nobody_are_not_against(released: Classifier, text: str) -> None:
+    for speaker in ("Jordan", None):
+        assert released.score(Statement(text, speaker)).stance_label != "against"
+
+
 def test_default_model_needs_no_torch() -> None:
     code = (
         "import sys; from detente import Classifier; c = Classifier.from_pretrained(); c.score('They met.');"

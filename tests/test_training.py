@@ -27,6 +27,7 @@ from detente.calibration import Calibration, HeadCalibration, compute_probabilit
 from detente.classifier import Classifier
 from detente.config import load_config
 from detente.corpus import write_parquet
+from detente.labels import HEADS
 from detente.losses import MISSING
 from detente.training import DistilSettings, average, calibrate, distil, encode_rows, finetune
 
@@ -238,6 +239,32 @@ def test_average_is_the_mean_and_loads(make_config: MakeConfig, trained: Path, t
     assert set(manifest.run["average_of"]) == {read_manifest(f).model_version for f in (trained, other)}
     assert manifest.calibration == Calibration.identity()
     Classifier.from_pretrained(folder).score("Norway attacks Canada.", "Norway", "Canada")
+
+
+def test_average_counts_a_folder_as_often_as_it_is_named(
+    make_config: MakeConfig, trained: Path, tmp_path: Path
+) -> None:
+    other = finetune(make_config(tmp_path / "other", seed=2))
+    folder = average([trained, other, trained], tmp_path / "average")
+    first, second, mean = (load_weights(path) for path in (trained, other, folder))
+    torch.testing.assert_close(mean["mix.weight"], (2 * first["mix.weight"] + second["mix.weight"]) / 3)
+    table = "encoder.embeddings.word_embeddings.weight"
+    assert torch.equal(mean[table], first[table]), "what all have alike stays to the last bit"
+    shares = read_manifest(folder).run["shares"]
+    assert shares == pytest.approx(
+        {read_manifest(trained).model_version: 2 / 3, read_manifest(other).model_version: 1 / 3}
+    )
+
+
+def test_a_source_of_one_stance_does_not_pull_the_calibration() -> None:
+    random = np.random.default_rng(0)
+    rows = [row for row in make_rows("train") if row.stance is not None]
+    one_sided = [dataclasses.replace(row, source="speeches", stance="against") for row in rows]
+    logits = {head: random.normal(size=(2 * len(rows), len(HEADS[head]))) for head in HEADS}
+    half = {head: values[: len(rows)] for head, values in logits.items()}
+    both = training.fit_calibration([*rows, *one_sided], logits, 0.1)
+    assert both.heads["stance"] == training.fit_calibration(rows, half, 0.1).heads["stance"]
+    assert both.heads["hostility"] != training.fit_calibration(rows, half, 0.1).heads["hostility"]
 
 
 def test_average_refuses_what_does_not_match(trained: Path, tmp_path: Path) -> None:
