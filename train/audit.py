@@ -25,13 +25,14 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown page to write")
     parser.add_argument("--errors", type=Path, help="JSONL file for the most confident errors, with their texts")
     parser.add_argument("--model", type=Path, help="an artifact; default: the shipped weights")
+    parser.add_argument("--backend", choices=["onnx", "torch"])
     arguments = parser.parse_args()
     rows, problems = read_labelled(arguments.rows)
     for problem in problems:
         print(f"left out: {problem}")
     if not rows:
         parser.error(f"{arguments.rows} has no row that can be audited")
-    classifier = Classifier.from_pretrained(arguments.model)
+    classifier = Classifier.from_pretrained(arguments.model, backend=arguments.backend)
     trained = classifier.manifest.run["data"]["weights"]
     if own := [row for row in rows if row.source in trained]:
         print(f"{len(rows) - len(own)} of {len(rows)} rows are of sources that the model did not learn: left out")
