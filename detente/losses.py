@@ -81,12 +81,11 @@ def measure_consistency(first: dict[str, Tensor], second: dict[str, Tensor], hea
     Returns:
         A scalar, 0 or more: the mean of both Kullback-Leibler divergences, over rows; summed over heads by weight.
     """
-    total = torch.zeros(())
+    losses = []
     for head, weight in head_weights.items():
-        logs = [functional.log_softmax(logits[head].float(), dim=1) for logits in (first, second)]
-        apart = (logs[0].exp() - logs[1].exp()) * (logs[0] - logs[1])
-        total = total.to(apart.device) + weight * 0.5 * apart.sum(dim=1).mean()
-    return total
+        one, other = (functional.log_softmax(logits[head].float(), dim=1) for logits in (first, second))
+        losses.append(weight * 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(dim=1).mean())
+    return torch.stack(losses).sum()
 
 
 def _categorical(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
