@@ -30,7 +30,15 @@ from detente.artifact import (
 )
 from detente.labels import HEADS
 from detente.model import DetenteModel
-from detente.quantisation import SCALE_SUFFIX, is_quantised, point_to_files, quantise_graph, quantise_rows
+from detente.quantisation import (
+    LARGEST,
+    LARGEST_IN_PRODUCT,
+    SCALE_SUFFIX,
+    is_quantised,
+    point_to_files,
+    quantise_graph,
+    quantise_rows,
+)
 from detente.runtime import ATTRIBUTION_OUTPUTS, load_attribution, load_network
 
 logger = logging.getLogger(__name__)
@@ -139,7 +147,7 @@ def write_quantised(
     for name, tensor in network.state_dict().items():
         values = tensor.float().numpy()
         if is_quantised(values.shape):
-            integers, scale = quantise_rows(values)
+            integers, scale = quantise_rows(values, LARGEST if name in tables else LARGEST_IN_PRODUCT)
             stored[name] = integers if name in tables else np.ascontiguousarray(integers.T)
             stored[name + SCALE_SUFFIX] = scale if name in tables else np.ascontiguousarray(scale.T)
         else:

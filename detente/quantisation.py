@@ -22,19 +22,28 @@ _FUSED: Final = "com.microsoft"
 """The domain of onnxruntime's own operators."""
 _MIN_VALUES: Final = 10_000
 """A smaller matrix stays in float: it is not worth a rounding error."""
+LARGEST: Final = 127
+"""The largest integer of a table, and of activations less their zero point."""
+LARGEST_IN_PRODUCT: Final = 64
+"""The largest integer of a product's weights: CPUs without VNNI add pairs of products with an activation of up to 255
+in 16 bits."""
 
 
-def quantise_rows(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+def quantise_rows(
+    weights: npt.NDArray[np.float32], largest: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Symmetric int8 with one scale a row.
 
     Args:
         weights: (rows, columns).
+        largest: ``LARGEST`` for a table, ``LARGEST_IN_PRODUCT`` for the weights of a product.
 
     Returns:
-        (rows, columns) integers from -127 to 127 and (rows, 1) scales; their product is close to the weights.
+        (rows, columns) integers from ``-largest`` to ``largest`` and (rows, 1) scales; their product is close to the
+        weights.
     """
-    scale = (np.abs(weights).max(axis=1, keepdims=True) / 127 + 1e-12).astype(np.float32)
-    return np.clip(np.round(weights / scale), -127, 127).astype(np.int8), scale
+    scale = (np.abs(weights).max(axis=1, keepdims=True) / largest + 1e-12).astype(np.float32)
+    return np.clip(np.round(weights / scale), -largest, largest).astype(np.int8), scale
 
 
 def is_quantised(shape: tuple[int, ...]) -> bool:
@@ -198,7 +207,7 @@ class _Builder:
         """Takes the shape of each tensor by name, with 0 for a length that is not known."""
         self.nodes: list[NodeProto] = []
         self.arrays: dict[str, npt.NDArray[np.generic]] = {
-            "int8.step": np.array(1 / 127, dtype=np.float32),
+            "int8.step": np.array(1 / LARGEST, dtype=np.float32),
             "int8.tiny": np.array(1e-9, dtype=np.float32),
             "int8.one": np.array(1, dtype=np.float32),
             "int8.zero": np.array([128], dtype=np.uint8),
@@ -244,7 +253,7 @@ class _Builder:
     def add_product(self, node: "NodeProto", matrix: npt.NDArray[np.float32]) -> None:
         """A product with a (out, in) matrix, and the bias of a Gemm."""
         name, output = node.name, node.output[0]
-        integers, scale = quantise_rows(matrix)
+        integers, scale = quantise_rows(matrix, LARGEST_IN_PRODUCT)
         self.arrays[f"{name}.weight"] = np.ascontiguousarray(integers.T)
         self.arrays[f"{name}.scale"] = scale[:, 0]
         rows, row_scale, shape = self._add_rows(node.input[0], matrix.shape[1])
@@ -269,7 +278,7 @@ class _Builder:
         from onnx import TensorProto
 
         name = node.name
-        self.arrays[f"{name}.table"], self.arrays[f"{name}.scale"] = quantise_rows(table)
+        self.arrays[f"{name}.table"], self.arrays[f"{name}.scale"] = quantise_rows(table, LARGEST)
         found = self._add("Gather", [f"{name}.table", node.input[1]], f"{name}.found", axis=0)
         found = self._add("Cast", [found], f"{name}.float", to=TensorProto.FLOAT)
         scale = self._add("Gather", [f"{name}.scale", node.input[1]], f"{name}.found_scale", axis=0)
