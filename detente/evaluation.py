@@ -263,12 +263,19 @@ def _measure_dse(rows: Sequence[LabelledStatement], stance: npt.NDArray[np.float
     predicted = classes.argmax(axis=1)
     lean = (ahead[:, favour] - ahead[:, against]) - (back[:, favour] - back[:, against])
     right = np.concatenate([lean[truth == 3] < 0, lean[truth == 4] > 0])
-    return {
+    hostile = [i for (i, _), label in zip(pairs, truth, strict=True) if label == 3]
+    hostile += [j for (_, j), label in zip(pairs, truth, strict=True) if label == 4]
+    # A hostile row has an exact level where a coder, who did not know the label, found it in the sentence too.
+    coded = np.array([_exact_label("hostility", rows[i]) >= 0 for i in hostile], dtype=bool)
+    figures = {
         "dse_pairs": float(len(pairs)),
         "dse_micro_f1": score_accuracy(truth, predicted),
         "dse_macro_f1": score_macro_f1(truth, predicted, 5),
         "dse_direction": float(right.mean()) if len(right) else float("nan"),
     }
+    if coded.any():
+        figures["dse_direction_coded"] = float(right[coded].mean())
+    return figures
 
 
 def measure_swap(rows: Sequence[LabelledStatement], predict: Predictor) -> dict[str, float]:

@@ -13,6 +13,7 @@ HEADLINES: Final[dict[str, tuple[str, float]]] = {
     ),
     "dse_macro_f1": ("the same: macro-F1", 100.0),
     "dse_direction": ("the same, one-way hostile pairs: the right direction scores more against (%)", 100.0),
+    "dse_direction_coded": ("the same, those pairs whose hostility our coders found in the sentence too (%)", 100.0),
     "newsmtsc_mt_macro_f1": ("NewsMTSC dev (mt), stance of the author toward the target: macro-F1", 100.0),
     "newsmtsc_rw_macro_f1": ("NewsMTSC dev (rw), the same", 100.0),
     "plv_conflict_macro_f1": ("PLV, held-out part of train, conflict against co-operation: macro-F1", 1.0),

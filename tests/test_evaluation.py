@@ -97,6 +97,17 @@ def test_dse_figures_by_hand() -> None:
     assert figures["dse_direction"] == pytest.approx(1 / 2), "the neutral answer to class 4 has no direction"
 
 
+def test_dse_pairs_whose_hostility_was_coded_are_told_apart() -> None:
+    """Right on the first hostile pair, wrong on the second; a calm direction with an exact level counts for nothing."""
+    rows, predict = make_dse_case("344", "333")
+    exact = {"hostility_low": 2, "hostility_high": 2}
+    assert "dse_direction_coded" not in headline(rows, predict)
+    for coded, expected in (((0,), 1.0), ((3,), 0.0), ((0, 3), 0.5), ((0, 2, 4), 1.0)):
+        given = [replace(row, **exact) if i in coded else row for i, row in enumerate(rows)]
+        assert headline(given, predict)["dse_direction_coded"] == expected, coded
+        assert headline(given, predict)["dse_direction"] == pytest.approx(1 / 3)
+
+
 def test_dse_ignores_the_order_of_rows_and_half_pairs() -> None:
     rows, predict = make_dse_case("01234", "01243")
     expected = headline(rows, predict)
