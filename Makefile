@@ -28,20 +28,12 @@ check: $(VENV)/dev.stamp ## Lint, types, import rules, tests
 train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folder of the sources' clones)
 	$(BIN)/python -m data.build --out build/data $(if $(CLONES),--clones $(CLONES))
 	$(BIN)/python -m train.finetune --config configs/reference.yaml
-	$(BIN)/python -m train.finetune --config configs/adapters.yaml
-	$(BIN)/python -m train.finetune --config configs/longer.yaml
-	$(BIN)/python -m train.average runs/reference/model runs/adapters/model runs/longer/model runs/average
-	$(BIN)/python -m train.distil runs/reference/model runs/adapters/model runs/longer/model --start runs/average \
-	  --rows build/data/train.parquet --out runs/distilled
+	$(BIN)/python -m train.finetune --config configs/reference.yaml --set name=second --set output=runs/second --set seed=3 \
+	  --set optimiser.learning_rate=1.6e-4 --set data.weights.authored=1.5 --set data.weights.articles=1.5 --set data.neutral_share.dse=0.7
+	$(BIN)/python -m train.average runs/reference/model runs/second/model runs/mean
 	$(BIN)/python -m train.finetune --config configs/tuned.yaml
-	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=tuned-2 --set output=runs/tuned-2 --set seed=2 \
-	  --set optimiser.learning_rate=1.2e-4
-	$(BIN)/python -m train.average runs/tuned/model runs/tuned-2/model runs/distilled runs/mean
-	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=finished --set output=runs/finished --set start=runs/mean --set seed=3 \
-	  --set optimiser.epochs=0.5 --set optimiser.consistency_weight=0.0 --set optimiser.learning_rate=6.0e-5
-	$(BIN)/python -m train.average $(foreach n,1 2 3 4,runs/finished/model) runs/tuned/model runs/tuned-2/model runs/average-2
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/average-2 detente/weights
+	$(BIN)/python -m train.export runs/tuned/model detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/tuned.yaml --model detente/weights
