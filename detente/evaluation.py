@@ -139,12 +139,20 @@ def _report_head(
     known = truth >= 0
     if known.sum() < 10 or len(np.unique(truth[known])) < 2:
         return None
+    units = [
+        np.array(unit) for unit in group_alike([row for row, is_known in zip(rows, known, strict=True) if is_known])
+    ]
     truth, probabilities = truth[known], probabilities[known]
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     correct = predicted == truth
     risks = trace_risk_coverage(confidence, correct, np.array(COVERAGES))
-    interval = bootstrap_interval(lambda i: score_macro_f1(truth[i], predicted[i], len(labels)), len(truth))
+
+    def measure(drawn: npt.NDArray[np.int64]) -> float:
+        index = np.concatenate([units[unit] for unit in drawn])
+        return score_macro_f1(truth[index], predicted[index], len(labels))
+
+    interval = bootstrap_interval(measure, len(units))
     return {
         "rows": int(known.sum()),
         "labels": list(labels),
@@ -219,11 +227,8 @@ def measure_headline(rows: Sequence[LabelledStatement], probabilities: Probabili
 
 
 def estimate_headline(rows: Sequence[LabelledStatement], probabilities: Probabilities) -> dict[str, list[float]]:
-    """95 % bootstrap intervals of ``measure_headline``; both directions of a DSE pair are drawn together."""
-    units: dict[tuple[str, str], list[int]] = {}
-    for i, row in enumerate(rows):
-        units.setdefault((row.source, row.id[:-3] if row.source == "dse" else row.id), []).append(i)
-    members = list(units.values())
+    """95 % bootstrap intervals of ``measure_headline``; rows that say the same are drawn together."""
+    members = group_alike(rows)
     generator = np.random.default_rng(0)
     draws: dict[str, list[float]] = {}
     for _ in range(_HEADLINE_DRAWS):
@@ -232,6 +237,19 @@ def estimate_headline(rows: Sequence[LabelledStatement], probabilities: Probabil
         for name, figure in measure_headline([rows[i] for i in index], part).items():
             draws.setdefault(name, []).append(figure)
     return {name: np.nanpercentile(values, [2.5, 97.5]).tolist() for name, values in draws.items()}
+
+
+def group_alike(rows: Sequence[LabelledStatement]) -> list[list[int]]:
+    """Positions of rows that a bootstrap draws as one.
+
+    These are both directions of a DSE pair, and a statement of ours with other names (``acts-028#0``, ``acts-028#1``),
+    which the network reads alike; other rows are drawn one by one.
+    """
+    units: dict[tuple[str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        name = row.id[:-3] if row.source == "dse" else row.id
+        units.setdefault((row.source, name.partition("#")[0] if row.source == "authored" else name), []).append(i)
+    return list(units.values())
 
 
 def _measure_dse(rows: Sequence[LabelledStatement], stance: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from detente.evaluation import (
     Probabilities,
     evaluate,
     find_label_errors,
+    group_alike,
     measure_behaviour,
     measure_calibration,
     measure_swap,
@@ -201,6 +202,27 @@ def test_intervals_hold_the_figures_and_draw_pairs_together() -> None:
     low, high = report["headline_intervals"]["dse_micro_f1"]
     assert 0.55 < low < report["headline"]["dse_micro_f1"] == 0.75 < high < 0.92
     assert report["headline_intervals"]["dse_pairs"] == [40.0, 40.0], "a pair is drawn whole"
+
+
+def test_fillings_of_one_statement_are_drawn_together() -> None:
+    ids = [
+        ("authored", "acts-1#0"),
+        ("authored", "acts-1#1"),
+        ("authored", "acts-2#0"),
+        ("mpqa", "7#0"),
+        ("mpqa", "7#1"),
+    ]
+    rows = [replace(ROW, source=source, id=name) for source, name in ids]
+    assert group_alike(rows) == [[0, 1], [2], [3], [4]]
+    levels = {f"text {i}": i % 5 for i in range(30)}
+    rows = [
+        replace(ROW, source="authored", id=f"acts-{i}#{k}", text=f"text {i}", hostility_low=i % 4, hostility_high=i % 4)
+        for i in range(30)
+        for k in range(2)
+    ]
+    once, twice = (evaluate([r for r in rows if int(r.id[-1]) < n], predict_by({}, levels)) for n in (1, 2))
+    intervals = [report["sources"]["authored"]["hostility"]["macro_f1_interval"] for report in (once, twice)]
+    assert intervals[0] == intervals[1], "copies make no interval narrower"
 
 
 def test_report_by_source_and_head() -> None:

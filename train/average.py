@@ -1,6 +1,6 @@
 """Averages trained folders of one base.
 
-python -m train.average runs/reference/model runs/adapters/model runs/average
+python -m train.average runs/reference/model runs/second/model runs/mean
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Writes the shipped form of a trained folder.
 
-python -m train.export runs/average detente/weights
+python -m train.export runs/tuned/model detente/weights
 python -m train.export --attribution runs/attribution/model detente/weights
 """
 
