@@ -35,7 +35,7 @@ def test_every_config_loads(path: Path) -> None:
 
 
 def test_configs_are_found() -> None:
-    assert {"adapters", "attribution", "longer", "reference", "roberta", "tiny"} <= {path.stem for path in CONFIGS}
+    assert {"attribution", "reference", "roberta", "tiny", "tuned"} <= {path.stem for path in CONFIGS}
 
 
 def test_configs_write_to_different_folders() -> None:
@@ -53,7 +53,7 @@ def test_tiny_config_is_for_a_cpu() -> None:
     assert config.optimiser.bf16 is False
 
 
-@pytest.mark.parametrize("name", ["adapters", "attribution", "longer", "reference"])
+@pytest.mark.parametrize("name", ["attribution", "reference", "tuned"])
 def test_shipped_configs_pin_their_base(name: str) -> None:
     base = load_any(ROOT / "configs" / f"{name}.yaml").base
     assert base.sha256 is not None and len(base.sha256) == 64

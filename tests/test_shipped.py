@@ -151,7 +151,6 @@ def test_a_conditional_threat_is_against(released: Classifier) -> None:
     assert threat.stance_label == "against"
 
 
-@pytest.mark.xfail(strict=True, reason="the released model calls it against, but gives the threat 0.12")
 def test_conditional_threat_is_placed_at_threat(released: Classifier) -> None:
     score = released.score("If they cross that line again, they will pay a heavy price.", "Kenya", "Portugal")
     assert score.hostility > 0.4 and score.hostility_level == "threat"
