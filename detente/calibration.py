@@ -106,7 +106,8 @@ def choose_threshold(confidence: Array, correct: npt.NDArray[np.bool_], risk: fl
     """The lowest confidence from which on at most ``risk`` of all such rows are wrong, as far as these rows can tell.
 
     The bound is the exact binomial one (Clopper and Pearson 1934) at 95 %, for selective classification as Geifman and
-    El-Yaniv (2017) use it. It takes rows to be independent, which rows of one article or debate are not quite.
+    El-Yaniv (2017) use it. It takes rows to be independent, which rows of one article or debate, or
+    one statement of ours with other names, are not quite.
 
     Args:
         confidence: (n,) probability of the predicted label.

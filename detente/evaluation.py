@@ -243,7 +243,7 @@ def group_alike(rows: Sequence[LabelledStatement]) -> list[list[int]]:
     """Positions of rows that a bootstrap draws as one.
 
     These are both directions of a DSE pair, and a statement of ours with other names (``acts-028#0``, ``acts-028#1``),
-    which the network reads alike; other rows are drawn one by one.
+    which the network reads nearly alike; other rows are drawn one by one.
     """
     units: dict[tuple[str, str], list[int]] = {}
     for i, row in enumerate(rows):

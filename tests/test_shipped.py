@@ -5,15 +5,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from safetensors.numpy import load_file
 
 from data.sources import authored
 from detente.article.ledger import read_ledger
-from detente.artifact import CONFIG, ONNX, QUANTISED, TOKENIZER, check_files, find_shipped, read_manifest
+from detente.artifact import (
+    ATTRIBUTION_WEIGHTS,
+    CONFIG,
+    ONNX,
+    QUANTISED,
+    TOKENIZER,
+    check_files,
+    find_shipped,
+    read_manifest,
+)
 from detente.audit import audit
 from detente.classifier import Classifier
 from detente.evaluation import measure_behaviour, predict_with
+from detente.quantisation import LARGEST_IN_PRODUCT, SCALE_SUFFIX
 from detente.records import Statement
 
 WEIGHTS = find_shipped()
@@ -63,6 +75,15 @@ def test_folder_is_whole_and_its_hashes_hold() -> None:
 
 def test_size() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) < MAX_BYTES
+
+
+def test_weights_of_products_have_seven_bits() -> None:
+    """Whatever rule exported them: larger ones would saturate on CPUs without VNNI (decision 5)."""
+    for file in (QUANTISED, ATTRIBUTION_WEIGHTS):
+        stored = load_file(WEIGHTS / file)
+        products = [n for n in stored if n + SCALE_SUFFIX in stored and stored[n + SCALE_SUFFIX].shape[0] == 1]
+        assert len(products) >= 6 * 6
+        assert max(int(np.abs(stored[n].astype(int)).max()) for n in products) == LARGEST_IN_PRODUCT
 
 
 def test_files_name_no_path_of_a_machine() -> None:
