@@ -1,7 +1,8 @@
 """Authored statements: written for detente and labelled by its codebook; see data/authored/README.md.
 
-Each record becomes ``FILLS`` rows with different parties, chosen by a hash of the record's id and the row's number,
-so that no name goes with a label. All states are equally likely. Names that are common nouns get an article in the
+Each record becomes a row whose parties are chosen by a hash of the record's id, so that no name goes with a label; one
+with a third party becomes ``FILLS`` rows, as the network reads that party's name (those of speaker and counterpart are
+masked). All states are equally likely. Names that are common nouns get an article in the
 text. A contrast set stays in one split; 12 % of the groups are validation.
 """
 
@@ -205,7 +206,8 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Labelled
             if record["id"] in seen:
                 raise SourceError(path, line, "an id that no other record has", record["id"])
             seen.add(record["id"])
-            rows.extend(_fill_record(record, fill) for fill in range(FILLS))
+            fills = FILLS if "third" in record["roles"] else 1
+            rows.extend(_fill_record(record, fill) for fill in range(fills))
     logger.info("%s: skipped %s", NAME, dict(skipped))
     yield from split_groups(rows, VALIDATION_FRACTION)
 
