@@ -56,7 +56,11 @@ def test_behaviour_set_is_not_in_the_training_data(records: list[dict]) -> None:
     pairs = [
         json.loads(line) for line in (ROOT / "tests/behaviour/pairs.jsonl").read_text(encoding="utf-8").splitlines()
     ]
+    plain = [
+        json.loads(line) for line in (ROOT / "tests/behaviour/plain.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     held_out = {normalise_text(pair[side]["text"]) for pair in pairs for side in ("higher", "lower")}
+    held_out |= {normalise_text(row["text"]) for row in plain}
     templates = {normalise_text(record["text"]): record["id"] for record in records}
     filled = {normalise_text(row.text): row.id for row in authored.read(FOLDER)}
     assert {**templates, **filled}.keys() & held_out == set()

@@ -32,6 +32,10 @@ WEIGHTS = find_shipped()
 MAX_BYTES = 44 * 2**20
 BEHAVIOUR_ORDERED = 0.88
 """Share of the behaviour pairs, in [0, 1], that must be ordered as expected."""
+PLAIN_WRONG = 18
+"""How many of the 63 plain sentences may be wrong."""
+LEVELS_APART = 1.3
+"""From where a score of hostility is no longer that of a level."""
 GATE = 0.02
 """By how much a share on authored rows may be lower than audited, as machines round differently; or two rows."""
 NAMES_MOVE = 0.03
@@ -165,6 +169,18 @@ def test_plain_cases(released: Classifier) -> None:
     assert insult.stance_label == "against" and insult.hostility > 0.5
     assert thanks.stance_label == "favour" and thanks.hostility < 0.1 and thanks.sentiment_label == "positive"
     assert plain.stance_label == "neutral" and plain.hostility < 0.1
+
+
+def test_plain_sentences(released: Classifier) -> None:
+    rows = [json.loads(line) for line in (ROOT / "tests/behaviour/plain.jsonl").read_text(encoding="utf-8").splitlines()]
+    scores = released.score_many([Statement(row["text"], row["speaker"], row["counterpart"]) for row in rows])
+    wrong = [
+        row["text"]
+        for row, score in zip(rows, scores, strict=True)
+        if score.stance_label not in row["stance"]
+        or (row["hostility"] is not None and abs(4 * score.hostility - row["hostility"]) >= LEVELS_APART)
+    ]
+    assert len(wrong) <= PLAIN_WRONG, wrong
 
 
 def test_a_conditional_threat_is_against(released: Classifier) -> None:
