@@ -32,12 +32,15 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	  --set optimiser.learning_rate=1.6e-4 --set data.weights.authored=1.5 --set data.weights.articles=1.5 --set data.neutral_share.dse=0.7
 	$(BIN)/python -m train.average runs/reference/model runs/second/model runs/mean
 	$(BIN)/python -m train.finetune --config configs/tuned.yaml
-	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=settled --set output=runs/settled --set start=runs/tuned/model --set seed=6 \
-	  --set optimiser.consistency_weight=1 --set optimiser.epochs=0.95 --set data.weights.authored=2
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=drop --set output=runs/drop --set start=runs/tuned/model --set seed=5 \
+	  --set optimiser.consistency_weight=1 --set optimiser.epochs=0.5 --set optimiser.learning_rate=6.0e-5 --set data.weights.authored=2
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=settled --set output=runs/settled --set start=runs/drop/model --set seed=6 \
+	  --set optimiser.consistency_weight=1 --set optimiser.epochs=0.45 --set data.weights.authored=2
 	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=wide --set output=runs/wide --set start=runs/settled/model --set seed=7 \
 	  --set optimiser.epochs=0.5 --set optimiser.learning_rate=5.0e-5
+	$(BIN)/python -m train.average runs/drop/model runs/settled/model runs/wide/model runs/steps
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/wide/model detente/weights
+	$(BIN)/python -m train.export runs/steps detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/tuned.yaml --model detente/weights
