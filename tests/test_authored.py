@@ -20,9 +20,8 @@ def records() -> list[dict]:
     found = []
     for path in sorted(FOLDER.glob("*.jsonl")):
         for line, content in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            record = json.loads(content)
             try:
-                authored.validate(record)
+                record = authored.parse(content)
             except ValueError as error:
                 pytest.fail(f"{path.name}, line {line}: {error}")
             assert record["id"].startswith(f"{path.stem}-"), f"{path.name}, line {line}: id {record['id']}"

@@ -36,6 +36,8 @@ PHENOMENA: Final = (
     *("understatement", "quoted_hostility", "sanctions_act", "praise_with_sting"),
 )
 KEYS: Final = frozenset({"id", "text", "roles", "genre", "stance", "hostility", "sentiment", "phenomenon", "contrast"})
+OPTIONAL: Final = ("phenomenon", "contrast")
+"""Keys that are left out where their value is null."""
 ROLES: Final = ("speaker", "counterpart", "third")
 FORMS: Final = ("adj", "people", "capital")
 """Forms of a state's name that a placeholder may ask for."""
@@ -62,6 +64,18 @@ _DETERMINER: Final = re.compile(r"(?:\b(?:the|a|an|our|your|their|this|that|its)
 _SENTENCE_END: Final = re.compile(r"[.!?][”\"’]?\s+$")
 
 logger = logging.getLogger(__name__)
+
+
+def parse(line: str) -> dict[str, object]:
+    """The record of a line, with None for each key of ``OPTIONAL`` that is left out.
+
+    Raises:
+        ValueError: The line is no JSON, or ``validate`` finds something wrong.
+        TypeError: The line is JSON, but no object.
+    """
+    record: dict[str, object] = {**dict.fromkeys(OPTIONAL), **json.loads(line)}
+    validate(record)
+    return record
 
 
 def validate(row: Mapping[str, object]) -> None:
@@ -199,14 +213,14 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Labelled
     for path in paths:
         for line, content in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
-                record = json.loads(content)
-                validate(record)
+                record = parse(content)
             except (ValueError, TypeError) as error:
                 raise SourceError(path, line, "a record as data/authored/README.md has it", str(error)) from error
-            if record["id"] in seen:
-                raise SourceError(path, line, "an id that no other record has", record["id"])
-            seen.add(record["id"])
-            fills = FILLS if "third" in record["roles"] else 1
+            record_id = cast(str, record["id"])
+            if record_id in seen:
+                raise SourceError(path, line, "an id that no other record has", record_id)
+            seen.add(record_id)
+            fills = FILLS if "third" in cast("Mapping[str, str | None]", record["roles"]) else 1
             rows.extend(_fill_record(record, fill) for fill in range(fills))
     logger.info("%s: skipped %s", NAME, dict(skipped))
     yield from split_groups(rows, VALIDATION_FRACTION)
