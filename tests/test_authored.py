@@ -1,9 +1,11 @@
 """The authored statements and their adapter: schema, filling, duplicates, leaks into the behaviour set, counts."""
 
+import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +20,8 @@ FOLDER = ROOT / "data" / "authored"
 def records() -> list[dict]:
     """Every record, validated."""
     found = []
-    for path in sorted(FOLDER.glob("*.jsonl")):
-        for line, content in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                record = authored.parse(content)
-            except ValueError as error:
-                pytest.fail(f"{path.name}, line {line}: {error}")
+    for path in sorted(FOLDER.glob("*.csv")):
+        for line, record in authored.read_records(path):
             assert record["id"].startswith(f"{path.stem}-"), f"{path.name}, line {line}: id {record['id']}"
             found.append(record)
     return found
@@ -75,26 +73,31 @@ def test_counts(records: list[dict]) -> None:
 
 # The adapter
 
-RECORD: dict[str, object] = {
+CELLS = {
     "id": "note-001",
-    "text": "{speaker} and the {counterpart.people} met in {counterpart.capital}; {third} looked on.",
-    "roles": {"speaker": "state", "counterpart": "state", "third": "ministry"},
+    "speaker": "state",
+    "counterpart": "state",
+    "third": "ministry",
     "genre": "reported",
     "stance": "neutral",
-    "hostility": 0,
+    "hostility": "0",
     "sentiment": "neutral",
-    "phenomenon": None,
-    "contrast": None,
+    "phenomenon": "",
+    "contrast": "",
+    "text": "{speaker} and the {counterpart.people} met in {counterpart.capital}; {third} looked on.",
 }
 
 
-def put_authored(folder: Path, records: Sequence[dict[str, object]]) -> Path:
-    (folder / "note.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+def put_authored(folder: Path, lines: Sequence[dict[str, str]]) -> Path:
+    with (folder / "note.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, authored.COLUMNS)
+        writer.writeheader()
+        writer.writerows(lines)
     return folder
 
 
 def test_authored_fills_placeholders(tmp_path: Path) -> None:
-    first, second = authored.read(put_authored(tmp_path, [RECORD]))
+    first, second = authored.read(put_authored(tmp_path, [CELLS]))
     assert (first.id, second.id) == ("note-001#0", "note-001#1")
     assert first.split == second.split and first.group == "note-001"
     for row in (first, second):
@@ -106,13 +109,15 @@ def test_authored_fills_placeholders(tmp_path: Path) -> None:
 
 
 def test_authored_author_speaks(tmp_path: Path) -> None:
-    record = {
-        **RECORD,
+    cells = {
+        **CELLS,
         "text": "{counterpart} won.",
-        "roles": {"speaker": None, "counterpart": "club"},
+        "speaker": "",
+        "counterpart": "club",
+        "third": "",
         "contrast": "set",
     }
-    rows = list(authored.read(put_authored(tmp_path, [record])))
+    rows = list(authored.read(put_authored(tmp_path, [cells])))
     assert [(row.id, row.speaker, row.group) for row in rows] == [("note-001#0", None, "set")], "no third: one row"
 
 
@@ -132,32 +137,35 @@ def test_authored_articles(text: str, filled: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"extra": 1}, r"unknown \['extra'\]"),
+        ({None: ["more"]}, "write 11, id,speaker,counterpart"),
+        ({"text": None}, "write 11, id,speaker,counterpart"),
         ({"id": "note"}, "a dash and a number"),
         ({"text": " "}, "1 to 4 sentences"),
         ({"stance": "pro"}, "write one of favour, neutral, against"),
-        ({"hostility": 5}, "whole number from 0 to 4"),
-        ({"hostility": True}, "whole number from 0 to 4"),
-        ({"phenomenon": "rhyme"}, "write null or one of direction"),
-        ({"contrast": ""}, "the name of the contrast set"),
-        ({"roles": {"speaker": "state"}}, "a kind for speaker and counterpart"),
-        ({"roles": {"speaker": "state", "counterpart": None}}, r"roles\.counterpart None"),
+        ({"hostility": "5"}, "whole number from 0 to 4"),
+        ({"hostility": ""}, "whole number from 0 to 4"),
+        ({"phenomenon": "rhyme"}, "write nothing or one of direction"),
+        ({"counterpart": ""}, "counterpart None: write one of state"),
+        ({"third": "planet"}, "third 'planet': write one of state"),
         ({"text": "{third} {counterpart.flag}"}, "only states have forms"),
         ({"text": "{third.adj}"}, "only states have forms"),
         ({"text": "{speaker} sat"}, r"the text has no \{third\}"),
-        ({"text": "{third} {stranger}"}, "roles gives no kind for 'stranger'"),
+        ({"text": "{third} {stranger}"}, "no kind for 'stranger'"),
         ({"text": "{third} {speaker"}, "a brace without its pair"),
     ],
 )
-def test_authored_validate_teaches(change: dict[str, object], message: str) -> None:
+def test_authored_parse_teaches(change: dict[str | None, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        authored.validate({**RECORD, **change})
+        authored.parse({**CELLS, **change})
 
 
 def test_authored_errors_name_file_and_line(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"note\.jsonl, line 2: expected an id that no other record has"):
-        list(authored.read(put_authored(tmp_path, [RECORD, RECORD])))
-    with pytest.raises(SourceError, match=r"expected \*\.jsonl files"):
+    with pytest.raises(SourceError, match=r"note\.csv, line 3: expected an id that no other record has"):
+        list(authored.read(put_authored(tmp_path, [CELLS, CELLS])))
+    (tmp_path / "note.csv").write_text("id,text\nnote-001,They met.\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"note\.csv, line 1: expected the columns id,speaker"):
+        list(authored.read(tmp_path))
+    with pytest.raises(SourceError, match=r"expected \*\.csv files"):
         list(authored.read(tmp_path / "none"))
 
 

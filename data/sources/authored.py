@@ -6,7 +6,7 @@ masked). All states are equally likely. Names that are common nouns get an artic
 text. A contrast set stays in one split; 12 % of the groups are validation.
 """
 
-import json
+import csv
 import logging
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final
 
 import yaml
 
@@ -35,10 +35,9 @@ PHENOMENA: Final = (
     *("direction", "negation", "third_party", "reported", "concession", "conditional_threat", "denial", "irony"),
     *("understatement", "quoted_hostility", "sanctions_act", "praise_with_sting"),
 )
-KEYS: Final = frozenset({"id", "text", "roles", "genre", "stance", "hostility", "sentiment", "phenomenon", "contrast"})
-OPTIONAL: Final = ("phenomenon", "contrast")
-"""Keys that are left out where their value is null."""
 ROLES: Final = ("speaker", "counterpart", "third")
+COLUMNS: Final = ("id", *ROLES, "genre", "stance", "hostility", "sentiment", "phenomenon", "contrast", "text")
+LEVELS: Final = tuple(map(str, range(MAX_LEVEL + 1)))
 FORMS: Final = ("adj", "people", "capital")
 """Forms of a state's name that a placeholder may ask for."""
 
@@ -66,49 +65,36 @@ _SENTENCE_END: Final = re.compile(r"[.!?][”\"’]?\s+$")
 logger = logging.getLogger(__name__)
 
 
-def parse(line: str) -> dict[str, object]:
-    """The record of a line, with None for each key of ``OPTIONAL`` that is left out.
+def parse(cells: Mapping[str | None, Any]) -> dict[str, Any]:
+    """The record of a line, from its cells by column as ``csv.DictReader`` gives them, checked against the README.
 
-    Raises:
-        ValueError: The line is no JSON, or ``validate`` finds something wrong.
-        TypeError: The line is JSON, but no object.
-    """
-    record: dict[str, object] = {**dict.fromkeys(OPTIONAL), **json.loads(line)}
-    validate(record)
-    return record
-
-
-def validate(row: Mapping[str, object]) -> None:
-    """Check a record against data/authored/README.md.
+    Returns:
+        The value of each column, None where the cell is empty; ``roles`` maps each role to its kind, ``third`` only
+        where there is one, in place of their columns.
 
     Raises:
         ValueError: What is wrong, what was found and what would be right.
     """
-    if set(row) != KEYS:
-        raise ValueError(
-            f"keys: missing {sorted(KEYS - set(row))}, unknown {sorted(set(row) - KEYS)}; write exactly {sorted(KEYS)}"
-        )
-    text, roles = row["text"], row["roles"]
-    if not isinstance(row["id"], str) or not re.fullmatch(r"[\w-]+-\d+", row["id"]):
+    if set(cells) != set(COLUMNS) or None in cells.values():
+        raise ValueError(f"cells {list(cells.values())}: write {len(COLUMNS)}, {','.join(COLUMNS)}")
+    row: dict[str, Any] = {column: cell or None for column, cell in cells.items() if column is not None}
+    roles = {role: row.pop(role) for role in ROLES if row[role] or role != "third"}
+    if not re.fullmatch(r"[\w-]+-\d+", row["id"] or ""):
         raise ValueError(f"id {row['id']!r}: write the file's stem, a dash and a number, such as briefing-017")
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"text {text!r}: write 1 to 4 sentences")
+    if not (row["text"] or "").strip():
+        raise ValueError(f"text {row['text']!r}: write 1 to 4 sentences")
     for key, allowed in (("stance", STANCES), ("sentiment", SENTIMENTS), ("genre", GENRES)):
         if row[key] not in allowed:
             raise ValueError(f"{key} {row[key]!r}: write one of {', '.join(allowed)}")
-    level = row["hostility"]
-    if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= MAX_LEVEL:
-        raise ValueError(f"hostility {level!r}: write a whole number from 0 to {MAX_LEVEL}")
+    if row["hostility"] not in LEVELS:
+        raise ValueError(f"hostility {row['hostility']!r}: write a whole number from 0 to {MAX_LEVEL}")
     if row["phenomenon"] is not None and row["phenomenon"] not in PHENOMENA:
-        raise ValueError(f"phenomenon {row['phenomenon']!r}: write null or one of {', '.join(PHENOMENA)}")
-    if row["contrast"] is not None and (not isinstance(row["contrast"], str) or not row["contrast"]):
-        raise ValueError(f"contrast {row['contrast']!r}: write null or the name of the contrast set")
-    if not isinstance(roles, dict) or not {"speaker", "counterpart"} <= set(roles) <= set(ROLES):
-        raise ValueError(f"roles {roles!r}: write a kind for speaker and counterpart, and for third if the text has it")
+        raise ValueError(f"phenomenon {row['phenomenon']!r}: write nothing or one of {', '.join(PHENOMENA)}")
     for role, kind in roles.items():
         if kind not in KINDS and not (role == "speaker" and kind is None):
-            raise ValueError(f"roles.{role} {kind!r}: write one of {', '.join(KINDS)} (null: speaker only)")
-    _validate_placeholders(text, roles)
+            raise ValueError(f"{role} {kind!r}: write one of {', '.join(KINDS)} (nothing: speaker only)")
+    _validate_placeholders(row["text"], roles)
+    return {**row, "hostility": int(row["hostility"]), "roles": roles}
 
 
 def _validate_placeholders(text: str, roles: Mapping[str, str | None]) -> None:
@@ -118,12 +104,12 @@ def _validate_placeholders(text: str, roles: Mapping[str, str | None]) -> None:
     for placeholder in _PLACEHOLDER.findall(text):
         role, dot, form = placeholder.partition(".")
         if roles.get(role) is None:
-            raise ValueError(f"placeholder {{{placeholder}}}: roles gives no kind for {role!r}; write it there")
+            raise ValueError(f"placeholder {{{placeholder}}}: the line has no kind for {role!r}; write it there")
         if dot and (form not in FORMS or roles[role] != "state"):
             raise ValueError(f"placeholder {{{placeholder}}}: only states have forms, and only {', '.join(FORMS)}")
         used.add(role)
     if "third" in roles and "third" not in used:
-        raise ValueError("roles.third is given but the text has no {third}: take it out of roles or put it in the text")
+        raise ValueError("third has a kind but the text has no {third}: take the kind out or put it in the text")
 
 
 @cache
@@ -194,6 +180,26 @@ def fill_text(text: str, roles: Mapping[str, str | None], parties: Mapping[str, 
     return _PLACEHOLDER.sub(fill, text)
 
 
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a file and the lines that they end on.
+
+    Raises:
+        SourceError: The columns are not ``COLUMNS``, or a line is not a valid record.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise SourceError(path, 1, f"the columns {','.join(COLUMNS)}", reader.fieldnames)
+        for cells in reader:
+            try:
+                record = parse(cells)
+            except ValueError as error:
+                raise SourceError(
+                    path, reader.line_num, "a record as data/authored/README.md has it", str(error)
+                ) from error
+            yield reader.line_num, record
+
+
 def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[LabelledStatement]:
     """Read the authored statements.
 
@@ -207,45 +213,37 @@ def read(folder: Path, skipped: Counter[str] | None = None) -> Iterator[Labelled
     skipped = Counter() if skipped is None else skipped
     rows: list[LabelledStatement] = []
     seen: set[str] = set()
-    paths = sorted(folder.glob("*.jsonl"))
+    paths = sorted(folder.glob("*.csv"))
     if not paths:
-        raise SourceError(folder, None, "*.jsonl files with authored statements", [])
+        raise SourceError(folder, None, "*.csv files with authored statements", [])
     for path in paths:
-        for line, content in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                record = parse(content)
-            except (ValueError, TypeError) as error:
-                raise SourceError(path, line, "a record as data/authored/README.md has it", str(error)) from error
-            record_id = cast(str, record["id"])
-            if record_id in seen:
-                raise SourceError(path, line, "an id that no other record has", record_id)
-            seen.add(record_id)
-            fills = FILLS if "third" in cast("Mapping[str, str | None]", record["roles"]) else 1
+        for line, record in read_records(path):
+            if record["id"] in seen:
+                raise SourceError(path, line, "an id that no other record has", record["id"])
+            seen.add(record["id"])
+            fills = FILLS if "third" in record["roles"] else 1
             rows.extend(_fill_record(record, fill) for fill in range(fills))
     logger.info("%s: skipped %s", NAME, dict(skipped))
     yield from split_groups(rows, VALIDATION_FRACTION)
 
 
-def _fill_record(record: Mapping[str, object], fill: int) -> LabelledStatement:
-    record_id, text = cast(str, record["id"]), cast(str, record["text"])
-    roles = cast("Mapping[str, str | None]", record["roles"])
-    level = cast(int, record["hostility"])
+def _fill_record(record: Mapping[str, Any], fill: int) -> LabelledStatement:
     forms: dict[str, set[str]] = {}
-    for placeholder in _PLACEHOLDER.findall(text):
+    for placeholder in _PLACEHOLDER.findall(record["text"]):
         role, dot, form = placeholder.partition(".")
         forms.setdefault(role, set()).update({form} if dot else ())
-    parties = choose_parties(record_id, fill, roles, forms)
+    parties = choose_parties(record["id"], fill, record["roles"], forms)
     return LabelledStatement(
-        text=fill_text(text, roles, parties),
+        text=fill_text(record["text"], record["roles"], parties),
         speaker=parties["speaker"]["name"] if "speaker" in parties else None,
         counterpart=parties["counterpart"]["name"],
         source=NAME,
-        id=f"{record_id}#{fill}",
+        id=f"{record['id']}#{fill}",
         split="train",
-        group=cast("str | None", record["contrast"]) or record_id,
-        stance=cast(str, record["stance"]),
-        hostility_low=level,
-        hostility_high=level,
-        sentiment=cast(str, record["sentiment"]),
+        group=record["contrast"] or record["id"],
+        stance=record["stance"],
+        hostility_low=record["hostility"],
+        hostility_high=record["hostility"],
+        sentiment=record["sentiment"],
         native=f"{record['genre']}:{record['phenomenon'] or 'none'}",
     )
