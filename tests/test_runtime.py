@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from detente.artifact import ONNX, QUANTISED, WEIGHTS, ArtifactError, hash_file, read_manifest
+from detente.artifact import ONNX, QUANTISED, TOKENIZER, WEIGHTS, ArtifactError, hash_file, read_manifest
 from detente.classifier import Classifier
 from detente.encoding import StatementEncoder, load_tokenizer
 from detente.records import Statement
@@ -128,6 +128,15 @@ def test_another_base_is_refused(tiny_base: Path) -> None:
         find_base(str(tiny_base), None, "0" * 64)
     right = hash_file(tiny_base / WEIGHTS)
     assert find_base(str(tiny_base), None, right) == tiny_base
+
+
+def test_base_without_its_files_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "base", ignore=shutil.ignore_patterns(TOKENIZER)))
+    with pytest.raises(ArtifactError, match=r"has no tokenizer\.json: save it by transformers' save_pretrained"):
+        find_base(str(folder), None, None)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ArtifactError, match=r"has no model\.safetensors and no tokenizer\.json"):
+        find_base(str(folder), None, None)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 import torch
 from conftest import LEARNS, ROOT, MakeConfig, make_rows
 from safetensors.torch import load_file
-from tiny import build_tiny_roberta
+from tiny import build_tiny_deberta, build_tiny_roberta
 
 from detente import training
 from detente.artifact import WEIGHTS, check_files, read_manifest, write_manifest
@@ -69,9 +69,10 @@ def test_same_seed_same_weights_and_another_seed_others(trained: Path, make_conf
     assert not torch.equal(other["stance.weight"], expected["stance.weight"])
 
 
-def test_a_larger_base_is_one_config_away(corpus: Path, tmp_path: Path) -> None:
-    """configs/roberta.yaml on a random twin: it trains, is saved, and tells the two directions apart."""
-    build_tiny_roberta(tmp_path / "base")
+@pytest.mark.parametrize("build_base", [build_tiny_roberta, build_tiny_deberta])
+def test_a_larger_base_is_one_config_away(build_base: Callable[[Path], None], corpus: Path, tmp_path: Path) -> None:
+    """configs/roberta.yaml on random twins: it trains, is saved, and tells the two directions apart."""
+    build_base(tmp_path / "base")
     twin = {
         "base.model": str(tmp_path / "base"),
         "data.train": str(corpus / "train.parquet"),

@@ -96,3 +96,32 @@ def build_tiny_roberta(folder: Path | str, *, seed: int = 0) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         RobertaModel(config).save_pretrained(folder)
+
+
+def build_tiny_deberta(folder: Path | str, *, seed: int = 0) -> None:
+    """Saves a seeded DeBERTa-v3 of 2 layers, hidden size 32; its embedding table is longer than its vocabulary."""
+    import torch
+    from transformers import DebertaV2Config, DebertaV2Model
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    build_tiny_tokenizer(folder / "tokenizer.json")
+    config = DebertaV2Config(
+        vocab_size=len(list_tiny_vocabulary()) + 7,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        type_vocab_size=0,
+        relative_attention=True,
+        position_buckets=16,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        DebertaV2Model(config).save_pretrained(folder)
