@@ -39,8 +39,15 @@ train: $(VENV)/dev.stamp ## Build the data, train, export, measure (CLONES=folde
 	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=wide --set output=runs/wide --set start=runs/settled/model --set seed=7 \
 	  --set optimiser.epochs=0.5 --set optimiser.learning_rate=5.0e-5
 	$(BIN)/python -m train.average runs/drop/model runs/settled/model runs/wide/model runs/steps
+	$(BIN)/python -m train.finetune --config configs/reference.yaml --set name=fresh --set output=runs/fresh --set data.weights.authored=1.5
+	$(BIN)/python -m train.average runs/fresh/model runs/steps runs/halves
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=whole --set output=runs/whole --set start=runs/halves --set seed=8 \
+	  --set optimiser.epochs=1 --set optimiser.learning_rate=1.0e-4
+	$(BIN)/python -m train.finetune --config configs/tuned.yaml --set name=firm --set output=runs/firm --set start=runs/whole/model --set seed=9 \
+	  --set optimiser.consistency_weight=1 --set optimiser.epochs=0.4 --set optimiser.learning_rate=6.0e-5 --set data.weights.authored=2
+	$(BIN)/python -m train.average runs/whole/model runs/firm/model runs/pair
 	$(BIN)/python -m train.attribution --config configs/attribution.yaml
-	$(BIN)/python -m train.export runs/steps detente/weights
+	$(BIN)/python -m train.export runs/pair detente/weights
 	$(BIN)/python -m train.export --attribution runs/attribution/model detente/weights
 	$(BIN)/python -m train.evidence --gold data/articles/evidence.jsonl --model detente/weights
 	$(BIN)/python -m train.calibrate --config configs/tuned.yaml --model detente/weights
