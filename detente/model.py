@@ -133,9 +133,9 @@ def build_model(
     """
     encoder = AutoModel.from_pretrained(base, revision=revision, attn_implementation="eager")
     rows = encoder.get_input_embeddings().num_embeddings
-    if vocabulary is not None and vocabulary != rows:
-        if vocabulary > rows:
-            raise ValueError(f"{base}: its tokenizer has {vocabulary} ids, its embedding table only {rows} rows")
+    if vocabulary is not None and vocabulary > rows:
+        raise ValueError(f"{base}: its tokenizer has {vocabulary} ids, its embedding table only {rows} rows")
+    if vocabulary is not None and vocabulary < rows:
         encoder.resize_token_embeddings(vocabulary)
     model = DetenteModel(DetenteConfig(encoder=encoder.config, dropout=dropout))
     encoder.pooler = None

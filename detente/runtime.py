@@ -343,7 +343,7 @@ def find_base(
     if absent := [name for name in (WEIGHTS, TOKENIZER) if not (folder / name).is_file()]:
         raise ArtifactError(
             f"the base encoder {model} has no {' and no '.join(absent)}: save it by transformers' save_pretrained, "
-            f"model and tokenizer into one folder, and name that folder"
+            "model and tokenizer into one folder, and name that folder"
         )
     if sha256 and (found := hash_file(folder / WEIGHTS)) != sha256:
         raise ArtifactError(f"{folder / WEIGHTS} has SHA-256 {found}, expected {sha256}: this is another base encoder")

@@ -25,7 +25,7 @@ from detente.calibration import Calibration, choose_threshold, compute_probabili
 from detente.classifier import Classifier
 from detente.config import AttributionRunConfig, OptimiserConfig, RunConfig
 from detente.corpus import read_parquet, stable_fraction
-from detente.encoding import ROLE_TOKENS, StatementEncoder, load_tokenizer, pad
+from detente.encoding import ROLE_TOKENS, StatementEncoder, find_token, load_tokenizer, pad
 from detente.labels import HEADS, SENTIMENTS, STANCES
 from detente.losses import MISSING, measure_consistency, measure_loss
 from detente.model import HEAD_MODULES, DetenteModel, build_model
@@ -169,13 +169,12 @@ def finetune(config: RunConfig) -> Path:
     claim_output(output, config, resuming=checkpoints.is_dir())
     base = find_base(config.base.model, config.base.revision, config.base.sha256, config.base.package)
     tokenizer_path = str(base / TOKENIZER)
+    tokenizer = load_tokenizer(tokenizer_path)
     encoder = StatementEncoder(
-        load_tokenizer(tokenizer_path),
-        max_tokens=config.encoding.max_tokens,
-        overlap_tokens=config.encoding.overlap_tokens,
+        tokenizer, max_tokens=config.encoding.max_tokens, overlap_tokens=config.encoding.overlap_tokens
     )
     examples = encode_rows(select_rows(Path(config.data.train), config), encoder, config.data.weights)
-    network = prepare_network(str(base), config.optimiser, config.start)
+    network = prepare_network(str(base), find_token(tokenizer, ROLE_TOKENS[0]), config.optimiser, config.start)
     settings = config.optimiser
     trainer = _MultiTaskTrainer(
         model=network,
@@ -255,16 +254,16 @@ def has_fast_bf16() -> bool:
     return torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
-def prepare_network(base: str, settings: OptimiserConfig, start: str | None = None) -> torch.nn.Module:
+def prepare_network(base: str, vocabulary: int, settings: OptimiserConfig, start: str | None = None) -> torch.nn.Module:
     """The network to train: what the config freezes is frozen, adapters are added if it asks for them.
 
     Args:
         base: Folder of the base encoder.
+        vocabulary: How many ids the base's tokenizer has; role tokens follow.
         settings: The optimiser's settings.
         start: Folder of a model on the same base whose weights it takes over; the embeddings stay the base's.
     """
-    roles_start = load_tokenizer(str(Path(base) / TOKENIZER)).token_to_id(ROLE_TOKENS[0])
-    network = build_model(base, dropout=settings.dropout, vocabulary=roles_start)
+    network = build_model(base, dropout=settings.dropout, vocabulary=vocabulary)
     if start is not None:
         state = load_network(Path(start)).state_dict()
         tables = {name for name in state if name.endswith("_embeddings.weight")}

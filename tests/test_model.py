@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, RobertaConfig, RobertaModel
+from tiny import build_tiny_deberta, list_tiny_vocabulary
+from transformers import AutoConfig, AutoModel, DebertaV2Config, RobertaConfig, RobertaModel
 
 from detente.encoding import ROLE_TOKENS
 from detente.model import DetenteConfig, DetenteModel, build_model
 
 TOLERANCE = 1e-5
-SMALL_ROBERTA = RobertaConfig(
-    vocab_size=80,
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=40,
-)
 
 
 @pytest.fixture
@@ -85,7 +78,15 @@ def test_saved_equals_loaded(model: DetenteModel, tmp_path: Path) -> None:
 
 def test_roberta_is_a_base_too(tmp_path: Path) -> None:
     """A base of another family, which counts positions from the padding id on."""
-    RobertaModel(SMALL_ROBERTA).save_pretrained(tmp_path / "base")
+    config = RobertaConfig(
+        vocab_size=80,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+    )
+    RobertaModel(config).save_pretrained(tmp_path / "base")
     built = build_model(str(tmp_path / "base")).eval()
     assert torch.equal(
         built.encoder.get_input_embeddings().weight,
@@ -105,8 +106,11 @@ def test_roberta_is_a_base_too(tmp_path: Path) -> None:
 
 def test_role_tokens_follow_the_tokenizer_where_the_table_is_padded(tmp_path: Path) -> None:
     """Some bases, DeBERTa-v3 among them, have spare rows: without the cut a role token would be read as one of them."""
-    RobertaModel(SMALL_ROBERTA).save_pretrained(tmp_path)
-    built = build_model(str(tmp_path), vocabulary=70)
-    assert built.encoder.get_input_embeddings().num_embeddings == built.config.encoder.vocab_size == 70
-    with pytest.raises(ValueError, match="its tokenizer has 81 ids, its embedding table only 80 rows"):
-        build_model(str(tmp_path), vocabulary=81)
+    build_tiny_deberta(tmp_path)
+    ids = len(list_tiny_vocabulary())
+    built = build_model(str(tmp_path), vocabulary=ids)
+    assert built.encoder.get_input_embeddings().num_embeddings == built.config.encoder.vocab_size == ids
+    rows = DebertaV2Config.from_pretrained(tmp_path).vocab_size
+    assert rows > ids
+    with pytest.raises(ValueError, match=f"its tokenizer has {rows + 1} ids, its embedding table only {rows} rows"):
+        build_model(str(tmp_path), vocabulary=rows + 1)

@@ -22,13 +22,15 @@ from safetensors.torch import load_file
 from tiny import build_tiny_deberta, build_tiny_roberta
 
 from detente import training
-from detente.artifact import WEIGHTS, check_files, read_manifest, write_manifest
+from detente.artifact import TOKENIZER, WEIGHTS, check_files, read_manifest, write_manifest
 from detente.calibration import Calibration, HeadCalibration, compute_probabilities
 from detente.classifier import Classifier
 from detente.config import load_config
 from detente.corpus import write_parquet
+from detente.encoding import ROLE_TOKENS, load_tokenizer
 from detente.labels import HEADS
 from detente.losses import MISSING
+from detente.model import DetenteConfig
 from detente.training import DistilSettings, average, calibrate, distil, encode_rows, finetune
 
 LOSS_TOLERANCE = 2e-3
@@ -84,6 +86,8 @@ def test_a_larger_base_is_one_config_away(build_base: Callable[[Path], None], co
     }
     folder = finetune(load_config(ROOT / "configs" / "roberta.yaml", twin))
     check_files(folder, read_manifest(folder))
+    first_role = load_tokenizer(str(folder / TOKENIZER)).token_to_id(ROLE_TOKENS[0])
+    assert DetenteConfig.from_pretrained(folder).encoder.vocab_size == first_role
     classifier = Classifier.from_pretrained(folder)
     ahead = classifier.score("Norway threatens Canada.", "Norway", "Canada")
     assert ahead.stance != classifier.score("Norway threatens Canada.", "Canada", "Norway").stance

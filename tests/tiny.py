@@ -3,6 +3,10 @@
 import re
 import string
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORDS = re.findall(
@@ -14,6 +18,7 @@ government president minister country people army world news said say says calle
 enemy pay price respond attack aid praise criticise criticism accuse hostile outburst despite all these deep concern
 """,
 )
+_SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 _ENDINGS = ("s", "ed", "ing", "er", "ion", "ly", "al", "ful", "ness", "ment", "able", "ive")
 
 
@@ -44,25 +49,28 @@ def build_tiny_tokenizer(path: Path | str) -> None:
     tokenizer.save(str(path))
 
 
+def _save_seeded(config: "PretrainedConfig", folder: Path, seed: int) -> None:
+    import torch
+    from transformers import AutoModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModel.from_config(config).save_pretrained(folder)
+
+
 def build_tiny_base(folder: Path | str, *, seed: int = 0) -> None:
     """Saves a seeded BERT of 2 layers, hidden size 32, with its tokenizer, as a base for training."""
-    import torch
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, PreTrainedTokenizerFast
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = BertConfig(
         vocab_size=len(list_tiny_vocabulary()),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
+        **_SHAPE,
         max_position_embeddings=128,
         pad_token_id=0,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        BertModel(config).save_pretrained(folder)
+    _save_seeded(config, folder, seed)
     build_tiny_tokenizer(folder / "tokenizer.json")
     names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL}
     PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names).save_pretrained(folder)
@@ -70,9 +78,8 @@ def build_tiny_base(folder: Path | str, *, seed: int = 0) -> None:
 
 def build_tiny_roberta(folder: Path | str, *, seed: int = 0) -> None:
     """Saves a seeded RoBERTa of 2 layers, hidden size 32, with a byte-level tokenizer of no merges."""
-    import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import RobertaConfig, RobertaModel
+    from transformers import RobertaConfig
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,33 +92,24 @@ def build_tiny_roberta(folder: Path | str, *, seed: int = 0) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     config = RobertaConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
+        **_SHAPE,
         max_position_embeddings=514,
         type_vocab_size=1,
         pad_token_id=1,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        RobertaModel(config).save_pretrained(folder)
+    _save_seeded(config, folder, seed)
 
 
 def build_tiny_deberta(folder: Path | str, *, seed: int = 0) -> None:
     """Saves a seeded DeBERTa-v3 of 2 layers, hidden size 32; its embedding table is longer than its vocabulary."""
-    import torch
-    from transformers import DebertaV2Config, DebertaV2Model
+    from transformers import DebertaV2Config
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     build_tiny_tokenizer(folder / "tokenizer.json")
     config = DebertaV2Config(
         vocab_size=len(list_tiny_vocabulary()) + 7,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
+        **_SHAPE,
         max_position_embeddings=128,
         type_vocab_size=0,
         relative_attention=True,
@@ -122,6 +120,4 @@ def build_tiny_deberta(folder: Path | str, *, seed: int = 0) -> None:
         position_biased_input=False,
         pad_token_id=0,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        DebertaV2Model(config).save_pretrained(folder)
+    _save_seeded(config, folder, seed)

@@ -37,7 +37,6 @@ PHENOMENA: Final = (
 )
 ROLES: Final = ("speaker", "counterpart", "third")
 COLUMNS: Final = ("id", *ROLES, "genre", "stance", "hostility", "sentiment", "phenomenon", "contrast", "text")
-LEVELS: Final = tuple(map(str, range(MAX_LEVEL + 1)))
 FORMS: Final = ("adj", "people", "capital")
 """Forms of a state's name that a placeholder may ask for."""
 
@@ -77,7 +76,7 @@ def parse(cells: Mapping[str | None, Any]) -> dict[str, Any]:
     """
     if set(cells) != set(COLUMNS) or None in cells.values():
         raise ValueError(f"cells {list(cells.values())}: write {len(COLUMNS)}, {','.join(COLUMNS)}")
-    row: dict[str, Any] = {column: cell or None for column, cell in cells.items() if column is not None}
+    row: dict[str, Any] = {column: cells[column] or None for column in COLUMNS}
     roles = {role: row.pop(role) for role in ROLES if row[role] or role != "third"}
     if not re.fullmatch(r"[\w-]+-\d+", row["id"] or ""):
         raise ValueError(f"id {row['id']!r}: write the file's stem, a dash and a number, such as briefing-017")
@@ -86,7 +85,7 @@ def parse(cells: Mapping[str | None, Any]) -> dict[str, Any]:
     for key, allowed in (("stance", STANCES), ("sentiment", SENTIMENTS), ("genre", GENRES)):
         if row[key] not in allowed:
             raise ValueError(f"{key} {row[key]!r}: write one of {', '.join(allowed)}")
-    if row["hostility"] not in LEVELS:
+    if row["hostility"] not in map(str, range(MAX_LEVEL + 1)):
         raise ValueError(f"hostility {row['hostility']!r}: write a whole number from 0 to {MAX_LEVEL}")
     if row["phenomenon"] is not None and row["phenomenon"] not in PHENOMENA:
         raise ValueError(f"phenomenon {row['phenomenon']!r}: write nothing or one of {', '.join(PHENOMENA)}")
